@@ -1,0 +1,106 @@
+"""The names of the hip task: 14 landmarks and 6 structures, and what others call them.
+
+The list, its order and the short names are those of DeepFluoro (Grupp 2020) and SyntheX (Gao 2022).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from skiagraph.errors import DataError
+
+
+@dataclass(frozen=True)
+class Code:
+    """A SNOMED CT concept."""
+
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Term:
+    """A landmark or structure, by all its names."""
+
+    name: str
+    """lower_snake English, side first."""
+    title: str
+    """For people."""
+    alias: str
+    """The short name of DeepFluoro's files."""
+    site: Code
+    """The finding site: the nearest concept of the SNOMED CT subset that DICOM licenses (PS3.16)."""
+    structure: str
+    """The structure a landmark belongs to; a structure names itself."""
+
+    @property
+    def side(self) -> str | None:
+        """`left`, `right` or None for what lies in the middle."""
+        first = self.name.split("_")[0]
+        return first if first in ("left", "right") else None
+
+
+LATERALITY = {"left": Code("7771000", "Left"), "right": Code("24028007", "Right")}
+
+FEMORAL_HEAD = Code("2812003", "Head of Femur")
+ILIUM = Code("22356005", "Ilium")
+ISCHIUM = Code("85710004", "Ischium")
+SYMPHYSIS = Code("82561000", "Symphysis pubis")
+PELVIS = Code("118645006", "Pelvis")
+SACRUM = Code("54735007", "Sacrum")
+FEMUR = Code("71341001", "Femur")
+VERTEBRA = Code("51282000", "Vertebra")
+
+
+def _both_sides(name: str, title: str, alias: str, site: Code, structure: str) -> tuple[Term, Term]:
+    left, right = (
+        Term(f"{side}_{name}", f"{side.capitalize()} {title}", f"{alias}-{side[0]}", site, f"{side}_{structure}")
+        for side in ("left", "right")
+    )
+    return left, right
+
+
+LANDMARKS: tuple[Term, ...] = (
+    *_both_sides("femoral_head", "femoral head centre", "FH", FEMORAL_HEAD, "femur"),
+    *_both_sides("greater_sciatic_notch", "greater sciatic notch", "GSN", ILIUM, "hemipelvis"),
+    *_both_sides("inferior_obturator_foramen", "inferior obturator foramen", "IOF", ISCHIUM, "hemipelvis"),
+    *_both_sides("medial_obturator_foramen", "medial obturator foramen", "MOF", PELVIS, "hemipelvis"),
+    *_both_sides("superior_pubic_symphysis", "superior pubic symphysis", "SPS", SYMPHYSIS, "hemipelvis"),
+    *_both_sides("inferior_pubic_symphysis", "inferior pubic symphysis", "IPS", SYMPHYSIS, "hemipelvis"),
+    *_both_sides("anterior_superior_iliac_spine", "anterior superior iliac spine", "ASIS", ILIUM, "hemipelvis"),
+)
+
+STRUCTURES: tuple[Term, ...] = (
+    Term("left_hemipelvis", "Left hemipelvis", "pelvis-l", PELVIS, "left_hemipelvis"),
+    Term("right_hemipelvis", "Right hemipelvis", "pelvis-r", PELVIS, "right_hemipelvis"),
+    Term("vertebrae", "Vertebrae", "vertebrae", VERTEBRA, "vertebrae"),
+    Term("upper_sacrum", "Upper sacrum", "sacrum", SACRUM, "upper_sacrum"),
+    Term("left_femur", "Left femur", "femur-l", FEMUR, "left_femur"),
+    Term("right_femur", "Right femur", "femur-r", FEMUR, "right_femur"),
+)
+
+LANDMARK_NAMES: tuple[str, ...] = tuple(term.name for term in LANDMARKS)
+STRUCTURE_NAMES: tuple[str, ...] = tuple(term.name for term in STRUCTURES)
+STRUCTURE_INDEX: dict[int, str] = dict(enumerate(STRUCTURE_NAMES, start=1))
+"""The numbers of the hip task's label maps, as DeepFluoro's."""
+
+_TERMS = {term.name: term for term in LANDMARKS + STRUCTURES}
+_ALIASES = {term.alias.lower(): term.name for term in LANDMARKS + STRUCTURES}
+
+
+def term(name: str) -> Term:
+    """What is known of a landmark or structure, by its name or alias. Raises DataError if nothing is."""
+    found = _TERMS.get(canonical(name))
+    if found is None:
+        raise DataError(f"no anatomy called {name!r}; give one of {', '.join(_TERMS)}")
+    return found
+
+
+def canonical(name: str) -> str:
+    """Our name for a landmark or structure someone else named; names we do not know stay as they are."""
+    tidy = name.strip().lower().replace(" ", "_")
+    return _ALIASES.get(tidy.replace("_", "-"), tidy if tidy in _TERMS else name)
+
+
+def canonicals(names: Iterable[str]) -> tuple[str, ...]:
+    """Our names for several."""
+    return tuple(canonical(name) for name in names)

@@ -1,0 +1,1 @@
+"""From a phantom to an X-ray: line integrals along the rays of a view, then physics."""

@@ -1,0 +1,33 @@
+"""The one expensive step, line integrals, and who can do it: this is the door faster engines come in by."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from skiagraph.drr import native, reference
+from skiagraph.errors import BackendError
+from skiagraph.geometry import Grid, View
+
+Engine = Callable[[Float[Tensor, "c k j i"], Grid, View], Float[Tensor, "*n c v u"]]
+"""A field on a grid and a view to line integrals in the field's unit times millimetres."""
+
+
+def fastest(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "*n c v u"]:
+    """Line integrals by the quickest engine for the case: the reference where gradients or a device are asked for."""
+    plain = field.device.type == "cpu" and field.dtype == torch.float32
+    wants_gradient = field.requires_grad or view.source.requires_grad or view.origin.requires_grad
+    if native.available() and plain and not wants_gradient:
+        return native.integrate(field, grid, view)
+    return reference.integrate(field, grid, view)
+
+
+ENGINES: dict[str, Engine] = {"fastest": fastest, "reference": reference.integrate, "native": native.integrate}
+
+
+def engine(name: str) -> Engine:
+    """An engine by its name. Raises BackendError naming those this machine can run."""
+    if name not in ENGINES:
+        raise BackendError(f"no engine called {name!r} on this machine; give one of {', '.join(ENGINES)}")
+    return ENGINES[name]

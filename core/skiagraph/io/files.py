@@ -1,0 +1,99 @@
+"""Files that are there whole or not at all, and JSON that says what is wrong with it."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from skiagraph.errors import DataError, SkiagraphError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; it takes the place of `path` at the end, or nothing is left of it."""
+    part = path.with_name(f".part-{secrets.token_hex(4)}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if not part.exists():
+            raise DataError(f"nothing was written for {path}; its folder may be full or gone")
+        os.replace(part, path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or one_line(error)}; give another place") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def decoding(path: Path | str, wanted: str) -> Iterator[None]:
+    """Whatever a decoder raises over broken bytes, as one DataError that names the file and what it should be."""
+    try:
+        yield
+    except SkiagraphError:
+        raise
+    except Exception as error:  # decoders raise anything over broken bytes: struct.error, EOFError, zlib.error ...
+        raise DataError(f"cannot read {path}: {one_line(error)}; give {wanted}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, without its line breaks and at a length one can read."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[-1].removeprefix("ITK ERROR: ") if lines else type(error).__name__
+    return said[:200].rstrip(".")
+
+
+def suffix_of(path: Path) -> str:
+    """The ending that says what a file is, in small letters: `.nii.gz`, `.seg.nrrd` and `.mrk.json` count as one."""
+    name = path.name.lower()
+    doubles = (".nii.gz", ".seg.nrrd", ".mrk.json")
+    return next((double for double in doubles if name.endswith(double)), path.suffix.lower())
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without the ending that `suffix_of` gives."""
+    return path.name[: len(path.name) - len(suffix_of(path))] if suffix_of(path) else path.name
+
+
+def there(path: Path, wanted: str) -> Path:
+    """The same path. Raises DataError if nothing readable is there."""
+    if not path.exists():
+        raise DataError(f"nothing at {path}; give {wanted}")
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"{path} is empty; give {wanted}")
+    return path
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """A JSON object on disk; numbers keep every digit."""
+    try:
+        text = json.dumps(content, indent=2, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"cannot write {path}: {one_line(error)}; give finite numbers, text, lists and tables") from error
+    with writing(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, wanted: str = "a JSON object") -> dict[str, Any]:
+    """The JSON object in a file."""
+    there(path, wanted)
+    with decoding(path, wanted):
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds a JSON {type(content).__name__}; give {wanted}")
+    return content
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} is not JSON")

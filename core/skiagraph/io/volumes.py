@@ -1,0 +1,172 @@
+"""CTs and labels on disk: NIfTI, NRRD, MetaImage and DICOM folders in, LPS millimetres out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from skiagraph.anatomy import STRUCTURE_INDEX, canonical
+from skiagraph.errors import DataError
+from skiagraph.io.dicom_ct import read_ct_series
+from skiagraph.io.files import read_json, stem_of, suffix_of, there, write_json
+from skiagraph.io.itk import READABLE, grid_of, read_itk, tensor_of, write_itk
+from skiagraph.volume import Labels, Volume
+
+CT = "a CT: NIfTI, NRRD, MetaImage or a DICOM folder"
+LABELS = "labels: NIfTI, NRRD or MetaImage"
+
+TOTALSEGMENTATOR: dict[str, str] = {
+    "hip_left": "left_hemipelvis",
+    "hip_right": "right_hemipelvis",
+    "femur_left": "left_femur",
+    "femur_right": "right_femur",
+    "sacrum": "upper_sacrum",
+}
+"""TotalSegmentator v2's names for structures of ours; its vertebrae stay apart, each under its own name."""
+
+
+def read_volume(path: Path, series: str | None = None) -> Volume:
+    """A CT from a file or a DICOM folder, with its own origin and direction; `series` picks one of several in a folder."""
+    there(path, CT)
+    if path.is_dir() or _is_dicom(path):
+        volume = read_ct_series(path, series)
+    else:
+        _check_suffix(path, CT)
+        image = read_itk(path, CT)
+        voxels = tensor_of(image, path)
+        _check_not_picture(image, voxels, path)
+        volume = Volume(voxels.to(torch.float32), grid_of(image, path))
+    check_hounsfield(volume.hu, path)
+    return volume
+
+
+def check_hounsfield(hu: Float[Tensor, "k j i"], path: Path | str) -> None:
+    """Raise DataError unless the numbers can be a CT's: air near -1000, the body near 0."""
+    low, high = float(hu.min()), float(hu.max())
+    found = f"{path} holds {low:g} to {high:g}"
+    if low >= 0 and high > 255:
+        raise DataError(f"{found}; a CT in HU has air near -1000, so rescale it (often: subtract 1024)")
+    if low >= 0:
+        raise DataError(f"{found}; this looks like a picture or labels, not a CT in HU, which has air near -1000")
+    if high < -500:
+        raise DataError(f"{found}, nothing but air; give a CT with a body in it")
+    if low < -32768 or high > 131072:
+        raise DataError(f"{found}; no Hounsfield units are that large, give the CT in HU")
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """A CT on disk: .nii.gz, .nii, .nrrd or .mha; whole numbers as int16, others as float32."""
+    hu = volume.hu.detach().cpu().numpy()
+    if not np.isfinite(hu).all():
+        raise DataError(f"the CT for {path.name} holds NaN or infinity; fill those voxels before writing")
+    whole = hu.size == 0 or (hu.min() >= -32768 and hu.max() <= 32767 and bool((hu == np.rint(hu)).all()))
+    write_itk(path, hu.astype(np.int16 if whole else np.float32), volume.grid)
+
+
+def read_labels(path: Path) -> Labels:
+    """Anatomy per voxel and its names.
+
+    Names come from `<stem>.json` or `<stem>_names.json` beside the file, from Slicer's header of a .seg.nrrd, else
+    are the hip task's if the numbers are 1 to 6 (and more than one of them), else `label_N`.
+    """
+    there(path, LABELS)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give {LABELS}")
+    _check_suffix(path, LABELS)
+    image = read_itk(path, LABELS)
+    voxels = tensor_of(image, path)
+    if voxels.is_floating_point() and not bool((voxels == voxels.round()).all()):
+        raise DataError(f"{path} holds fractions; labels are whole numbers, resample them with nearest neighbour")
+    low, high = int(voxels.min()), int(voxels.max())
+    if low < 0 or high > 32767:
+        raise DataError(f"{path} holds {low} to {high}; labels are 0 to 32767, is it a CT?")
+    index = voxels.to(torch.uint8 if high < 256 else torch.int16)
+    present = [number for number in torch.unique(index).tolist() if number > 0]
+    return Labels(index, grid_of(image, path), _names(image, path, present))
+
+
+def write_labels(path: Path, labels: Labels) -> None:
+    """Labels on disk, and their names in `<stem>.json` beside them."""
+    index = labels.index.detach().cpu().numpy()
+    if index.size and not 0 <= int(index.min()) <= int(index.max()) <= 32767:
+        raise DataError(f"labels from {index.min()} to {index.max()}; files hold 0 to 32767")
+    write_itk(path, index.astype(np.uint8 if index.size == 0 or index.max() < 256 else np.int16), labels.grid)
+    write_json(names_path(path), {str(number): name for number, name in labels.names.items()})
+
+
+def names_path(path: Path) -> Path:
+    """Where the names of a label file are kept."""
+    return path.with_name(stem_of(path) + ".json")
+
+
+def structure_name(name: str) -> str:
+    """Our name for a structure as others or TotalSegmentator call it."""
+    ours = canonical(name)
+    return TOTALSEGMENTATOR.get(ours.strip().lower().replace(" ", "_"), ours)
+
+
+def _names(image: sitk.Image, path: Path, present: list[int]) -> dict[int, str]:
+    given = _names_beside(path) or _names_in_header(image)
+    if not given and len(present) > 1 and set(present) <= set(STRUCTURE_INDEX):
+        given = dict(STRUCTURE_INDEX)
+    names = {number: structure_name(name) for number, name in given.items() if number != 0}
+    names |= {number: f"label_{number}" for number in present if number not in names}
+    twins = sorted({name for name in names.values() if list(names.values()).count(name) > 1})
+    if twins:
+        raise DataError(f"{path}: two labels are called {', '.join(twins)}; give every number a name of its own")
+    return dict(sorted(names.items()))
+
+
+def _names_beside(path: Path) -> dict[int, str]:
+    for beside in (names_path(path), path.with_name(stem_of(path) + "_names.json")):
+        if beside.exists():
+            content = read_json(beside, 'names of labels, such as {"1": "left_hemipelvis"}')
+            names = _pairs(next((content[key] for key in ("names", "labels") if isinstance(content.get(key), dict)), content))
+            if names:
+                return names
+    return {}
+
+
+def _pairs(content: Mapping[str, Any]) -> dict[int, str]:
+    if content and all(key.strip().isdigit() and isinstance(value, str) for key, value in content.items()):
+        return {int(key): value for key, value in content.items()}
+    if content and all(isinstance(value, int) and not isinstance(value, bool) for value in content.values()):
+        return {value: key for key, value in content.items()}
+    return {}
+
+
+def _names_in_header(image: sitk.Image) -> dict[int, str]:
+    names = {}
+    for key in image.GetMetaDataKeys():
+        if key.startswith("Segment") and key.endswith("_LabelValue"):
+            title = key.removesuffix("_LabelValue") + "_Name"
+            value = image.GetMetaData(key).strip()
+            if value.isdigit() and image.HasMetaDataKey(title):
+                names[int(value)] = image.GetMetaData(title)
+    return names
+
+
+def _check_suffix(path: Path, wanted: str) -> None:
+    if suffix_of(path) not in READABLE:
+        raise DataError(f"{path.name} is not a kind of file a volume comes in; give {wanted}")
+
+
+def _check_not_picture(image: sitk.Image, voxels: Tensor, path: Path) -> None:
+    if image.GetPixelID() == sitk.sitkUInt8:
+        low, high = int(voxels.min()), int(voxels.max())
+        raise DataError(f"{path} holds {low} to {high} in 8 bits; this looks like a picture or labels, not a CT in HU")
+
+
+def _is_dicom(path: Path) -> bool:
+    if suffix_of(path) in (".dcm", ".ima"):
+        return True
+    if suffix_of(path) in READABLE:
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+

@@ -1,0 +1,216 @@
+"""Standard views from anatomy: where to stand to see a pelvis from the front, from the inlet, along a corridor.
+
+Angles are planned in the patient's anterior pelvic plane if landmarks show it, so that a tilted or turned pelvis is
+still seen as asked, and come out as the DICOM angles a device would show. Figures and their sources: see `VIEWS`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from skiagraph.carm import CArm, angles_of, beam, clinical
+from skiagraph.errors import DataError, GeometryError
+from skiagraph.geometry import Point, View, rotation
+from skiagraph.volume import Landmarks
+
+Frame = Literal["pelvis", "table"]
+
+
+@dataclass(frozen=True, eq=False)
+class PelvicFrame:
+    """The anterior pelvic plane: through both anterior superior iliac spines and the pubic symphysis."""
+
+    origin: Point
+    """Midway between the upper ends of the symphysis."""
+    world_from_pelvis: Float64[Tensor, "3 3"]
+    """Columns: the pelvis's own left, back and head."""
+
+    @classmethod
+    def of(cls, landmarks: Landmarks) -> "PelvicFrame":
+        """The frame of a pelvis. Raises DataError if one of its four landmarks is missing."""
+        missing = [name for name in cls.needs() if name not in landmarks]
+        if missing:
+            raise DataError(f"the anterior pelvic plane needs {', '.join(missing)}; give them or plan in the table's frame")
+        left_spine, right_spine, left_pubis, right_pubis = (landmarks[name] for name in cls.needs())
+        origin = (left_pubis + right_pubis) / 2
+        head = (left_spine + right_spine) / 2 - origin
+        across = left_spine - right_spine
+        if head.norm() < 10 or across.norm() < 10:
+            raise GeometryError("the pelvic landmarks fall together; check that they are in millimetres and on this CT")
+        head = head / head.norm()
+        left = across - (across @ head) * head
+        left = left / left.norm()
+        return cls(origin, torch.stack([left, torch.linalg.cross(head, left), head], dim=-1))
+
+    @staticmethod
+    def needs() -> tuple[str, ...]:
+        """The landmarks that make the frame."""
+        return (
+            "left_anterior_superior_iliac_spine",
+            "right_anterior_superior_iliac_spine",
+            "left_superior_pubic_symphysis",
+            "right_superior_pubic_symphysis",
+        )
+
+    @property
+    def tilt(self) -> float:
+        """Degrees about the left-right axis; positive if the spines lie in front of the symphysis (anterior tilt)."""
+        head = self.world_from_pelvis[:, 2]
+        return math.degrees(math.atan2(-float(head[1]), float(head[2])))
+
+    @property
+    def turn(self) -> float:
+        """Degrees about the long axis; positive if the pelvis faces the patient's left."""
+        left = self.world_from_pelvis[:, 0]
+        return math.degrees(math.atan2(float(left[1]), float(left[0])))
+
+    @property
+    def obliquity(self) -> float:
+        """Degrees about the front-back axis; positive if the left side stands higher."""
+        left = self.world_from_pelvis[:, 0]
+        return math.degrees(math.asin(float(left[2])))
+
+
+HEADS = ("left_femoral_head", "right_femoral_head")
+SPINES = ("left_anterior_superior_iliac_spine", "right_anterior_superior_iliac_spine")
+NOTCHES = ("left_greater_sciatic_notch", "right_greater_sciatic_notch")
+
+
+@dataclass(frozen=True)
+class StandardView:
+    """A view surgeons know by name: where the panel stands, and what is in the middle of the picture."""
+
+    name: str
+    title: str
+    primary: float
+    """Degrees in the pelvis's frame, LAO positive."""
+    secondary: float
+    """Degrees in the pelvis's frame, cranial positive."""
+    target: tuple[str, ...]
+    """The landmarks whose middle is the picture's."""
+    reference: str
+    """Where the angles come from."""
+    corridor: tuple[str, str] | None = None
+    """Landmarks (behind, in front) of a bone corridor to look along instead, if they are given."""
+    approximate: bool = False
+    """Whether the angles are a rule of thumb, to be refined on the picture."""
+
+
+def _sides(name: str, title: str, primary: float, secondary: float, **rest: object) -> tuple[StandardView, ...]:
+    corridor = rest.pop("corridor", None)
+    return tuple(
+        StandardView(
+            f"{side}_{name}",
+            f"{side.capitalize()} {title}",
+            sign * primary,
+            secondary,
+            target=(f"{side}_femoral_head",),
+            corridor=None if corridor is None else (f"{side}_{corridor}_posterior", f"{side}_{corridor}_anterior"),
+            **rest,  # type: ignore[arg-type]
+        )
+        for side, sign in (("left", 1.0), ("right", -1.0))
+    )
+
+
+VIEWS: dict[str, StandardView] = {
+    view.name: view
+    for view in (
+        StandardView("ap", "AP pelvis", 0.0, 0.0, HEADS + SPINES, "by definition"),
+        StandardView("inlet", "Inlet", 0.0, 25.0, HEADS + SPINES, "Eastman & Routt 2015: 24.9 degrees on average"),
+        StandardView("outlet", "Outlet", 0.0, -42.0, HEADS + SPINES, "Eastman & Routt 2015: 42.4 degrees on average"),
+        *_sides("obturator_oblique", "obturator oblique", 45.0, 0.0, reference="Judet 1964"),
+        *_sides("iliac_oblique", "iliac oblique", -45.0, 0.0, reference="Judet 1964"),
+        *_sides("obturator_inlet", "obturator inlet", 40.0, 25.0, reference="rule of thumb", approximate=True),
+        *_sides(
+            "teardrop", "teardrop (obturator outlet)", 40.0, -30.0,
+            reference="along the LC-2 corridor as in Pelphix (Killeen 2023); a rule of thumb without it",
+            corridor="lc2", approximate=True,
+        ),
+        StandardView("left_lateral", "Lateral, panel at the left", 90.0, 0.0, NOTCHES, "true lateral of the sacrum"),
+        StandardView("right_lateral", "Lateral, panel at the right", -90.0, 0.0, NOTCHES, "true lateral of the sacrum"),
+        *_sides("hip_ap", "hip AP", 0.0, 0.0, reference="by definition"),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedView:
+    """A standard view worked out for one patient and one device."""
+
+    standard: StandardView
+    view: View
+    primary: float
+    """Degrees the device shows."""
+    secondary: float
+    """Degrees the device shows."""
+    target: Point
+    """What the middle of the picture shows, LPS."""
+    nearest: tuple[float, float]
+    """The angles in the device's reach that come closest; the view's own if it is in reach."""
+    frame: Frame
+    """Whether the angles were planned in the pelvis's own frame or in the table's."""
+    approximate: bool
+
+    @property
+    def in_reach(self) -> bool:
+        """Whether the device's limits allow the view."""
+        return self.nearest == (self.primary, self.secondary)
+
+    @property
+    def words(self) -> str:
+        """The angles as a C-arm displays them."""
+        return clinical(self.primary, self.secondary)
+
+
+def standard_view(name: str) -> StandardView:
+    """A standard view by its name; spaces and hyphens will do. Raises GeometryError naming those there are."""
+    tidy = name.strip().lower().replace("-", "_").replace(" ", "_")
+    if tidy not in VIEWS:
+        raise GeometryError(f"no standard view {name!r}; give one of {', '.join(VIEWS)}")
+    return VIEWS[tidy]
+
+
+def plan(
+    standard: StandardView, carm: CArm, landmarks: Landmarks, center: Point, frame: Frame = "pelvis"
+) -> PlannedView:
+    """A standard view of one patient.
+
+    With the pelvic landmarks the angles are the pelvis's own; without them, or with `frame="table"`, they are the
+    table's. `center` is what to aim at if none of the target's landmarks is known. A view out of the device's reach
+    is planned all the same and says so.
+    """
+    tilted = frame == "pelvis" and all(name in landmarks for name in PelvicFrame.needs())
+    turn = PelvicFrame.of(landmarks).world_from_pelvis if tilted else rotation("z", 0.0)
+    direction = turn @ beam(standard.primary, standard.secondary)
+    along_corridor = standard.corridor is not None and all(name in landmarks for name in standard.corridor)
+    if standard.corridor is not None and along_corridor:
+        behind, front = (landmarks[name] for name in standard.corridor)
+        direction = (front - behind) / (front - behind).norm()
+        target = (front + behind) / 2
+    else:
+        known = landmarks.subset(standard.target)
+        target = known.points.mean(dim=0) if len(known.names) == len(standard.target) else center
+    primary, secondary = (round(angle, 6) + 0.0 for angle in angles_of(direction))
+    free = replace(carm, orbital_range=(-180.0, 180.0), angulation_range=(-180.0, 180.0))
+    return PlannedView(
+        standard,
+        free.aimed_at(target, primary, secondary),
+        primary,
+        secondary,
+        target,
+        carm.nearest(primary, secondary),
+        "pelvis" if tilted else "table",
+        standard.approximate and not along_corridor,
+    )
+
+
+def plan_all(carm: CArm, landmarks: Landmarks, center: Point, frame: Frame = "pelvis") -> Mapping[str, PlannedView]:
+    """Every standard view of one patient."""
+    return {name: plan(standard, carm, landmarks, center, frame) for name, standard in VIEWS.items()}
+
+
