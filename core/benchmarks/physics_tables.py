@@ -9,6 +9,7 @@ Needs the `dev` extra. What it writes, and from what:
 """
 
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ POINTS = 400
 """Of the grid all elements share: one point for each 0.85 %."""
 STRAIGHT = 2e-5
 """How far a straight line between two points, in logarithms, may be off before a point is put between them."""
-EDGE = 1e-6
+EDGE = 1e-9
 """How close, relatively, two points may come: the width an absorption edge is left with."""
 
 ANODE_ANGLE = 12.0
@@ -57,7 +58,7 @@ def element(z: int) -> tuple[np.ndarray, np.ndarray]:
 
     shared = np.geomspace(LOWEST, HIGHEST, POINTS)
     rows = [(float(shared[0]), total(shared[0]))]
-    for low, high in zip(shared[:-1], shared[1:]):
+    for low, high in pairwise(shared):
         at_high = total(high)
         rows += [*between(low, high, rows[-1][1], at_high), (float(high), at_high)]
     energies, values = np.array(rows).T

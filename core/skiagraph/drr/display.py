@@ -3,10 +3,14 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
 Bone = Literal["bright", "dark"]
+
+OPEN_FIELD = 0.1
+"""-log of the transmission below which nothing is in the way."""
 
 
 def attenuation(transmission: Float[Tensor, "*n v u"]) -> Float[Tensor, "*n v u"]:
@@ -14,14 +18,43 @@ def attenuation(transmission: Float[Tensor, "*n v u"]) -> Float[Tensor, "*n v u"
     return -torch.log(transmission.clamp(min=1e-6))
 
 
-def window(image: Float[Tensor, "v u"], low: float = 0.5, high: float = 99.8) -> Float[Tensor, "v u"]:
-    """Stretch the values between two percentiles to 0...1 and clip the rest."""
-    sample = image.reshape(-1)[:: max(1, image.numel() // 200_000)]
+def window(
+    image: Float[Tensor, "v u"], among: Bool[Tensor, "v u"], low: float = 1.0, high: float = 99.7
+) -> Float[Tensor, "v u"]:
+    """Stretch the values between two percentiles of the pixels `among` those of interest to 0...1; clip the rest."""
+    chosen = image[among] if among.any() else image.reshape(-1)
+    sample = chosen[:: max(1, chosen.numel() // 200_000)]
     bottom, top = (torch.quantile(sample, q / 100) for q in (low, high))
     return ((image - bottom) / (top - bottom).clamp(min=1e-6)).clamp(0, 1)
 
 
+def balanced(image: Float[Tensor, "v u"], width: float = 0.06, strength: float = 0.65) -> Float[Tensor, "v u"]:
+    """Dynamic range compression, as every radiography system does before display: broad swells count for less.
+
+    What is broader than `width` (a fraction of the image's larger side, the sigma of a Gaussian) is weakened by
+    `strength`, so that bone shows both through the flank and through the belly. For the eye only.
+    """
+    body = (image / (4 * OPEN_FIELD)).clamp(0, 1)
+    swell = _smooth(image * body, width) / _smooth(body, width).clamp(min=1e-3)
+    return image - strength * body * (swell - (image * body).sum() / body.sum().clamp(min=1))
+
+
+def _smooth(image: Float[Tensor, "v u"], width: float) -> Float[Tensor, "v u"]:
+    """A Gaussian blur as broad as `width` of the larger side, worked out on a coarser image."""
+    sigma = width * max(image.shape)
+    coarse = max(1, int(sigma / 4))
+    small = avg_pool2d(image[None, None], coarse, ceil_mode=True, count_include_pad=False)
+    radius = max(1, round(3 * sigma / coarse))
+    taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-0.5 * (taps * coarse / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    for shape, margin in (((1, 1, -1, 1), (0, 0, radius, radius)), ((1, 1, 1, -1), (radius, radius, 0, 0))):
+        small = conv2d(pad(small, margin, mode="replicate"), kernel.reshape(shape))
+    return interpolate(small, image.shape, mode="bilinear", align_corners=False)[0, 0]
+
+
 def picture(transmission: Float[Tensor, "v u"], bone: Bone = "bright") -> Float[Tensor, "v u"]:
-    """An X-ray 0...1 as people are used to: logarithmic, windowed, bone bright (or dark, as on old fluoroscopes)."""
-    shown = window(attenuation(transmission))
+    """An X-ray 0...1 as people are used to: logarithmic, balanced, windowed, bone bright (or dark, as on old screens)."""
+    through = attenuation(transmission)
+    shown = window(balanced(through), among=through > OPEN_FIELD)
     return shown if bone == "bright" else 1.0 - shown

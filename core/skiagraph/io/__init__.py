@@ -1,0 +1,1 @@
+"""Files: CTs, labels, landmarks, pictures, DICOM and the records beside them."""

@@ -74,7 +74,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     try:
         text = json.dumps(content, indent=2, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
-        raise DataError(f"cannot write {path}: {one_line(error)}; give finite numbers, text, lists and tables") from error
+        raise DataError(
+            f"cannot write {path}: {one_line(error)}; give finite numbers, text, lists and tables"
+        ) from error
     with writing(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
 

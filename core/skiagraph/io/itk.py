@@ -57,7 +57,9 @@ def grid_of(image: sitk.Image, path: Path) -> Grid:
     direction = np.reshape(image.GetDirection(), (3, 3))
     off = float(np.abs(direction.T @ direction - np.eye(3)).max())
     if not off <= 1e-3:
-        raise GeometryError(f"{path}: its axes are not square to each other or not unit long (off by {off:.2g}); resample it")
+        raise GeometryError(
+            f"{path}: its axes are not square to each other or not unit long (off by {off:.2g}); resample it"
+        )
     spacing = image.GetSpacing()
     check_spacing(spacing, path)
     i, j, k = image.GetSize()
@@ -77,7 +79,9 @@ def write_itk(path: Path, array: np.ndarray, grid: Grid) -> None:
         raise DataError(f"cannot write {path.name} as a volume; give a name that ends in {', '.join(WRITABLE)}")
     direction = grid.direction
     if float((direction.T @ direction - torch.eye(3, dtype=torch.float64)).abs().max()) > 1e-3:
-        raise GeometryError(f"the voxels of {path.name} are sheared (a tilted gantry?), which no file here holds; resample them")
+        raise GeometryError(
+            f"the voxels of {path.name} are sheared (a tilted gantry?), which no file here holds; resample them"
+        )
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(grid.spacing)
     image.SetOrigin(grid.origin.tolist())
@@ -109,4 +113,3 @@ def tensor_of(image: sitk.Image, path: Path) -> torch.Tensor:
     if not np.isfinite(array).all():
         raise DataError(f"{path} holds NaN or infinity; fill those voxels, with -1000 if they are outside the body")
     return torch.from_numpy(array.astype(np.float32))
-

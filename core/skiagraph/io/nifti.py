@@ -45,6 +45,12 @@ def check_nifti(path: Path) -> None:
         _check_data(file, header, path)
 
 
+def check_numbers(path: Path) -> None:
+    """Raise unless a NIfTI file holds finite numbers and all of them."""
+    with decoding(path, "a NIfTI file that is whole"), _open(path) as file:
+        _check_data(file, _header(file.read(544), path), path)
+
+
 def _open(path: Path) -> BinaryIO:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
@@ -107,12 +113,18 @@ def _check_placed(header: Header, path: Path) -> None:
         unit = axes / lengths
         off = float(np.abs(unit.T @ unit - np.eye(3)).max())
         if off > 1e-3:
-            raise GeometryError(f"{path}: the axes of its sform are not square to each other (off by {off:.2g}); resample it")
+            raise GeometryError(
+                f"{path}: the axes of its sform are not square to each other (off by {off:.2g}); resample it"
+            )
     if header.qform_code > 0 and header.sform_code > 0 and len(header.shape) >= 3:
-        far = np.array([[i, j, k, 1.0] for i in (0, header.shape[0]) for j in (0, header.shape[1]) for k in (0, header.shape[2])])
+        far = np.array(
+            [[i, j, k, 1.0] for i in (0, header.shape[0]) for j in (0, header.shape[1]) for k in (0, header.shape[2])]
+        )
         apart = float(np.abs(far @ (header.sform - header.qform).T).max())
         if not apart <= 1.0:
-            raise GeometryError(f"{path}: its sform and qform place it {apart:.3g} mm apart; set both the same or one to 0")
+            raise GeometryError(
+                f"{path}: its sform and qform place it {apart:.3g} mm apart; set both the same or one to 0"
+            )
 
 
 def _check_data(file: BinaryIO, header: Header, path: Path) -> None:
@@ -125,6 +137,8 @@ def _check_data(file: BinaryIO, header: Header, path: Path) -> None:
         if dtype is not None:
             numbers = np.frombuffer(block[: len(block) // dtype.itemsize * dtype.itemsize], dtype)
             if not np.isfinite(numbers).all():
-                raise DataError(f"{path} holds NaN or infinity; fill those voxels, with -1000 if they are outside the body")
+                raise DataError(
+                    f"{path} holds NaN or infinity; fill those voxels, with -1000 if they are outside the body"
+                )
     if found < wanted:
         raise DataError(f"{path} ends after {found} of {wanted} bytes of voxels; the file is cut short, copy it again")

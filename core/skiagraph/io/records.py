@@ -31,11 +31,15 @@ class Record:
     """Whatever else is known: fidelity, seed, versions, files."""
 
     @classmethod
-    def of(cls, view: View, landmarks: Landmarks, device: str | Mapping[str, Any] = "generic", **extra: Any) -> "Record":
+    def of(
+        cls, view: View, landmarks: Landmarks, device: str | Mapping[str, Any] = "generic", **extra: Any
+    ) -> "Record":
         """The record of a view of landmarks; those behind the source have no place in the picture."""
         seen = landmarks.seen_from(view)
         behind = view.depth(landmarks.points) <= 0
-        return cls(view, Keypoints(seen.names, seen.uv.masked_fill(behind[:, None], math.nan), seen.visible), device, extra)
+        return cls(
+            view, Keypoints(seen.names, seen.uv.masked_fill(behind[:, None], math.nan), seen.visible), device, extra
+        )
 
     @property
     def primary(self) -> float:
@@ -92,16 +96,24 @@ def from_json(content: Mapping[str, Any], path: Path | str = "a record") -> Reco
     """The record that plain JSON values say; `path` is named in errors."""
     missing = [name for name in ("view", "landmarks") if name not in content]
     if missing:
-        raise DataError(f"{path} has no {', '.join(missing)}; give a record, the .json that is written beside a picture")
+        raise DataError(
+            f"{path} has no {', '.join(missing)}; give a record, the .json that is written beside a picture"
+        )
     with decoding(path, "a record, the .json beside a picture"):
         part = content["view"]
         rows, columns = part["size"]
-        view = View(*(_vector(part[name]) for name in ("source", "origin", "u_step", "v_step")), size=(rows, columns))
+        view = View(
+            source=_vector(part["source"]),
+            origin=_vector(part["origin"]),
+            u_step=_vector(part["u_step"]),
+            v_step=_vector(part["v_step"]),
+            size=(rows, columns),
+        )
         landmarks = content["landmarks"]
         uv = [[math.nan] * 2 if mark["uv"] is None else [float(x) for x in mark["uv"]] for mark in landmarks]
         keypoints = Keypoints(
             tuple(str(mark["name"]) for mark in landmarks),
-            float64(uv).reshape(-1, 2),
+            torch.tensor(uv, dtype=torch.float64).reshape(-1, 2),
             torch.tensor([bool(mark["visible"]) for mark in landmarks], dtype=torch.bool),
         )
         if "pixel_from_world" in content:

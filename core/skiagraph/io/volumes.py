@@ -31,7 +31,7 @@ TOTALSEGMENTATOR: dict[str, str] = {
 
 
 def read_volume(path: Path, series: str | None = None) -> Volume:
-    """A CT from a file or a DICOM folder, with its own origin and direction; `series` picks one of several in a folder."""
+    """A CT from a file or a DICOM folder, with its own origin and direction; `series` picks one of several."""
     there(path, CT)
     if path.is_dir() or _is_dicom(path):
         volume = read_ct_series(path, series)
@@ -86,8 +86,9 @@ def read_labels(path: Path) -> Labels:
     if low < 0 or high > 32767:
         raise DataError(f"{path} holds {low} to {high}; labels are 0 to 32767, is it a CT?")
     index = voxels.to(torch.uint8 if high < 256 else torch.int16)
-    present = [number for number in torch.unique(index).tolist() if number > 0]
-    return Labels(index, grid_of(image, path), _names(image, path, present))
+    present = np.zeros(high + 1, dtype=bool)
+    present[index.numpy()] = True
+    return Labels(index, grid_of(image, path), _names(image, path, [int(n) for n in np.flatnonzero(present) if n]))
 
 
 def write_labels(path: Path, labels: Labels) -> None:
@@ -126,7 +127,9 @@ def _names_beside(path: Path) -> dict[int, str]:
     for beside in (names_path(path), path.with_name(stem_of(path) + "_names.json")):
         if beside.exists():
             content = read_json(beside, 'names of labels, such as {"1": "left_hemipelvis"}')
-            names = _pairs(next((content[key] for key in ("names", "labels") if isinstance(content.get(key), dict)), content))
+            names = _pairs(
+                next((content[key] for key in ("names", "labels") if isinstance(content.get(key), dict)), content)
+            )
             if names:
                 return names
     return {}
@@ -169,4 +172,3 @@ def _is_dicom(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
-

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Self
 
 import numpy as np
 import torch
@@ -20,11 +19,12 @@ from torch import Tensor
 from skiagraph.errors import DataError
 from skiagraph.geometry import float64
 
-ELEMENTS = (
+_SYMBOLS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
     "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt "
     "Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U"
-).split()
+)
+ELEMENTS = tuple(_SYMBOLS.split())
 """Symbols by atomic number, from 1."""
 
 
@@ -36,7 +36,7 @@ class Material:
     density: float
     """g/cm³ when solid; a phantom may hold it thinner or denser."""
     energies: Float64[Tensor, "e"]
-    """keV, rising; an absorption edge is two points a millionth apart."""
+    """keV, rising; an absorption edge is two points a billionth apart."""
     mass_attenuation: Float64[Tensor, "e"]
     """cm²/g, total with coherent scattering."""
     reference: str = ""
@@ -49,7 +49,7 @@ class Material:
             raise DataError(f"the energies of {self.name} do not rise; give at least two, in rising order")
 
     @classmethod
-    def mixture(cls, name: str, density: float, fractions: Mapping[str, float], reference: str = "") -> Self:
+    def mixture(cls, name: str, density: float, fractions: Mapping[str, float], reference: str = "") -> "Material":
         """A material from mass fractions of elements, such as `{"Ti": 0.9, "Al": 0.06, "V": 0.04}`."""
         unknown = [symbol for symbol in fractions if symbol not in ELEMENTS]
         if unknown:
@@ -62,17 +62,12 @@ class Material:
         return cls(name, density, energies, torch.stack(parts).sum(0), reference)
 
     @classmethod
-    def compound(cls, name: str, density: float, atoms: Mapping[str, float], reference: str = "") -> Self:
+    def compound(cls, name: str, density: float, atoms: Mapping[str, int], reference: str = "") -> "Material":
         """A material from counts of atoms, such as `{"Cs": 1, "I": 1}`."""
-        unknown = [symbol for symbol in atoms if symbol not in _ATOMIC_WEIGHTS]
-        if unknown:
-            raise DataError(f"no atomic weight of {', '.join(unknown)} here; give mass fractions to Material.mixture")
-        mass = {symbol: count * _ATOMIC_WEIGHTS[symbol] for symbol, count in atoms.items()}
-        total = sum(mass.values())
-        return cls.mixture(name, density, {symbol: m / total for symbol, m in mass.items()}, reference)
+        return cls.mixture(name, density, _of_atoms(atoms), reference)
 
     @classmethod
-    def constant(cls, name: str, mass_attenuation: float, density: float) -> Self:
+    def constant(cls, name: str, mass_attenuation: float, density: float) -> "Material":
         """A material that attenuates every energy alike, in cm²/g, as simulators without a spectrum assume."""
         return cls(name, density, float64([1e-3, 1e6]), float64([mass_attenuation] * 2), "one figure for all energies")
 
@@ -99,7 +94,7 @@ def material(name: str) -> Material:
 
 def air_kerma(energies: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
     """Air kerma for each photon a cm², to a factor: E μen/ρ of dry air. NIST (Hubbell & Seltzer 2004), table 4."""
-    knots, mu_en = float64(_AIR_MU_EN).T
+    knots, mu_en = torch.tensor(_AIR_MU_EN, dtype=torch.float64, device=energies.device).T
     return energies * _log_log(energies, knots, mu_en)
 
 
@@ -158,170 +153,71 @@ def _element(symbol: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(table["energies"][rows]), torch.from_numpy(table["mass_attenuation"][rows]).double()
 
 
-def _all() -> list[Material]:
-    icru44, icru46, nist = "ICRU Report 44, from NIST's table 2", "ICRU Report 46", "NIST, table 1"
-    nominal = "nominal"
-    mix, compound = Material.mixture, Material.compound
-    water = {"H": 0.111898, "O": 0.888102}
-    iohexol = {"C": 0.277930, "H": 0.032190, "I": 0.463661, "N": 0.051178, "O": 0.175041}
-    share = 0.647 / 1.349  # iohexol in a gram of contrast agent of 300 mg iodine a millilitre
-    contrast = {symbol: share * iohexol.get(symbol, 0) + (1 - share) * water.get(symbol, 0) for symbol in iohexol}
+def _fractions(words: str) -> dict[str, float]:
+    """Shares of elements written out: symbol, per cent, symbol, per cent."""
+    parts = words.split()
+    return {symbol: float(share) / 100 for symbol, share in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _of_atoms(atoms: Mapping[str, int]) -> dict[str, float]:
+    """Mass fractions from counts of atoms."""
+    unknown = [symbol for symbol in atoms if symbol not in _ATOMIC_WEIGHTS]
+    if unknown:
+        raise DataError(f"no atomic weight of {', '.join(unknown)} here; give mass fractions to Material.mixture")
+    mass = {symbol: count * _ATOMIC_WEIGHTS[symbol] for symbol, count in atoms.items()}
+    return {symbol: part / sum(mass.values()) for symbol, part in mass.items()}
+
+
+def _contrast() -> dict[str, float]:
+    """Iohexol, 647 mg in 1.349 g of solution: 300 mg iodine a millilitre."""
+    iohexol, water = _of_atoms({"C": 19, "H": 26, "I": 3, "N": 3, "O": 9}), _of_atoms({"H": 2, "O": 1})
+    share = 0.647 / 1.349
+    return {symbol: share * part + (1 - share) * water.get(symbol, 0.0) for symbol, part in iohexol.items()}
+
+
+def _shipped() -> list[Material]:
+    def mix(name: str, density: float, words: str, reference: str) -> Material:
+        return Material.mixture(name, density, _fractions(words), reference)
+
+    pure, tissue, bone = "NIST, table 1", "ICRU Report 44, NIST's table 2", "ICRU Report 46"
+    alloy = "nominal; makers differ"
     return [
-        mix("air", 1.205e-3, {"C": 0.000124, "N": 0.755268, "O": 0.231781, "Ar": 0.012827}, nist),
-        mix("water", 1.0, water, nist),
-        mix(
-            "adipose",
-            0.95,
-            {"H": 0.114, "C": 0.598, "N": 0.007, "O": 0.278, "Na": 0.001, "S": 0.001, "Cl": 0.001},
-            icru44,
-        ),
-        mix(
-            "soft_tissue",
-            1.06,
-            {
-                "H": 0.102,
-                "C": 0.143,
-                "N": 0.034,
-                "O": 0.708,
-                "Na": 0.002,
-                "P": 0.003,
-                "S": 0.003,
-                "Cl": 0.002,
-                "K": 0.003,
-            },
-            icru44,
-        ),
-        mix(
-            "muscle",
-            1.05,
-            {
-                "H": 0.102,
-                "C": 0.143,
-                "N": 0.034,
-                "O": 0.710,
-                "Na": 0.001,
-                "P": 0.002,
-                "S": 0.003,
-                "Cl": 0.001,
-                "K": 0.004,
-            },
-            icru44,
-        ),
-        mix(
-            "blood",
-            1.06,
-            {
-                "H": 0.102,
-                "C": 0.110,
-                "N": 0.033,
-                "O": 0.745,
-                "Na": 0.001,
-                "P": 0.001,
-                "S": 0.002,
-                "Cl": 0.003,
-                "K": 0.002,
-                "Fe": 0.001,
-            },
-            icru44,
-        ),
-        mix(
-            "lung",
-            1.05,
-            {
-                "H": 0.103,
-                "C": 0.105,
-                "N": 0.031,
-                "O": 0.749,
-                "Na": 0.002,
-                "P": 0.002,
-                "S": 0.003,
-                "Cl": 0.003,
-                "K": 0.002,
-            },
-            icru44,
-        ),
-        mix(
-            "red_marrow",
-            1.03,
-            {
-                "H": 0.105,
-                "C": 0.414,
-                "N": 0.034,
-                "O": 0.439,
-                "P": 0.001,
-                "S": 0.002,
-                "Cl": 0.002,
-                "K": 0.002,
-                "Fe": 0.001,
-            },
-            icru46,
-        ),
-        mix(
-            "yellow_marrow",
-            0.98,
-            {"H": 0.115, "C": 0.644, "N": 0.007, "O": 0.231, "Na": 0.001, "S": 0.001, "Cl": 0.001},
-            icru46,
-        ),
+        mix("air", 1.205e-3, "C 0.0124 N 75.5268 O 23.1781 Ar 1.2827", tissue),
+        mix("water", 1.0, "H 11.1898 O 88.8102", tissue),
+        mix("adipose", 0.95, "H 11.4 C 59.8 N 0.7 O 27.8 Na 0.1 S 0.1 Cl 0.1", tissue),
+        mix("soft_tissue", 1.06, "H 10.2 C 14.3 N 3.4 O 70.8 Na 0.2 P 0.3 S 0.3 Cl 0.2 K 0.3", tissue),
+        mix("muscle", 1.05, "H 10.2 C 14.3 N 3.4 O 71.0 Na 0.1 P 0.2 S 0.3 Cl 0.1 K 0.4", tissue),
+        mix("blood", 1.06, "H 10.2 C 11.0 N 3.3 O 74.5 Na 0.1 P 0.1 S 0.2 Cl 0.3 K 0.2 Fe 0.1", tissue),
+        mix("lung", 1.05, "H 10.3 C 10.5 N 3.1 O 74.9 Na 0.2 P 0.2 S 0.3 Cl 0.3 K 0.2", tissue),
+        mix("red_marrow", 1.03, "H 10.5 C 41.4 N 3.4 O 43.9 P 0.1 S 0.2 Cl 0.2 K 0.2 Fe 0.1", bone),
+        mix("yellow_marrow", 0.98, "H 11.5 C 64.4 N 0.7 O 23.1 Na 0.1 S 0.1 Cl 0.1", bone),
         mix(
             "spongiosa",
             1.18,
-            {
-                "H": 0.085,
-                "C": 0.404,
-                "N": 0.028,
-                "O": 0.367,
-                "Na": 0.001,
-                "Mg": 0.001,
-                "P": 0.034,
-                "S": 0.002,
-                "Cl": 0.002,
-                "K": 0.001,
-                "Ca": 0.074,
-                "Fe": 0.001,
-            },
-            icru46,
+            "H 8.5 C 40.4 N 2.8 O 36.7 Na 0.1 Mg 0.1 P 3.4 S 0.2 Cl 0.2 K 0.1 Ca 7.4 Fe 0.1",
+            bone,
         ),
-        mix(
-            "cortical_bone",
-            1.92,
-            {
-                "H": 0.034,
-                "C": 0.155,
-                "N": 0.042,
-                "O": 0.435,
-                "Na": 0.001,
-                "Mg": 0.002,
-                "P": 0.103,
-                "S": 0.003,
-                "Ca": 0.225,
-            },
-            icru44,
-        ),
-        compound("hydroxyapatite", 3.16, {"Ca": 10, "P": 6, "O": 26, "H": 2}, "Ca10(PO4)6(OH)2"),
-        mix("aluminium", 2.699, {"Al": 1.0}, nist),
-        mix("copper", 8.96, {"Cu": 1.0}, nist),
-        mix("titanium", 4.54, {"Ti": 1.0}, nist),
-        mix("ti6al4v", 4.43, {"Ti": 0.90, "Al": 0.06, "V": 0.04}, nominal),
-        mix(
-            "steel_316l",
-            8.0,
-            {"Fe": 0.655, "Cr": 0.17, "Ni": 0.12, "Mo": 0.025, "Mn": 0.02, "Si": 0.01},
-            nominal,
-        ),
-        mix("cobalt_chrome", 8.3, {"Co": 0.655, "Cr": 0.285, "Mo": 0.06}, f"{nominal}, ASTM F75"),
-        mix("nitinol", 6.45, {"Ni": 0.558, "Ti": 0.442}, nominal),
-        mix("tantalum", 16.65, {"Ta": 1.0}, nist),
-        mix("tungsten", 19.3, {"W": 1.0}, nist),
-        mix("lead", 11.35, {"Pb": 1.0}, nist),
-        mix("iodine", 4.93, {"I": 1.0}, nist),
-        mix("iodine_contrast", 1.349, contrast, "iohexol in water, 300 mg iodine a millilitre"),
-        compound("barium_sulfate", 4.5, {"Ba": 1, "S": 1, "O": 4}, "BaSO4"),
-        mix("pmma", 1.19, {"H": 0.080541, "C": 0.599846, "O": 0.319613}, nist),
-        mix("polyethylene", 0.93, {"H": 0.143716, "C": 0.856284}, nist),
-        compound("caesium_iodide", 4.51, {"Cs": 1, "I": 1}, "CsI"),
-        compound("gadolinium_oxysulfide", 7.34, {"Gd": 2, "O": 2, "S": 1}, "Gd2O2S"),
+        mix("cortical_bone", 1.92, "H 3.4 C 15.5 N 4.2 O 43.5 Na 0.1 Mg 0.2 P 10.3 S 0.3 Ca 22.5", tissue),
+        Material.compound("hydroxyapatite", 3.16, {"Ca": 10, "P": 6, "O": 26, "H": 2}, "Ca10(PO4)6(OH)2"),
+        mix("aluminium", 2.699, "Al 100", pure),
+        mix("copper", 8.96, "Cu 100", pure),
+        mix("titanium", 4.54, "Ti 100", pure),
+        mix("ti6al4v", 4.43, "Ti 90 Al 6 V 4", alloy),
+        mix("steel_316l", 8.0, "Fe 65.5 Cr 17 Ni 12 Mo 2.5 Mn 2 Si 1", alloy),
+        mix("cobalt_chrome", 8.3, "Co 65.5 Cr 28.5 Mo 6", f"ASTM F75, {alloy}"),
+        mix("nitinol", 6.45, "Ni 55.8 Ti 44.2", alloy),
+        mix("tantalum", 16.65, "Ta 100", pure),
+        mix("tungsten", 19.3, "W 100", pure),
+        mix("lead", 11.35, "Pb 100", pure),
+        mix("iodine", 4.93, "I 100", pure),
+        Material.mixture("iodine_contrast", 1.349, _contrast(), "iohexol, 300 mg iodine a millilitre"),
+        Material.compound("barium_sulfate", 4.5, {"Ba": 1, "S": 1, "O": 4}, "BaSO4"),
+        mix("pmma", 1.19, "H 8.0541 C 59.9846 O 31.9613", tissue),
+        mix("polyethylene", 0.93, "H 14.3716 C 85.6284", tissue),
+        Material.compound("caesium_iodide", 4.51, {"Cs": 1, "I": 1}, "CsI"),
+        Material.compound("gadolinium_oxysulfide", 7.34, {"Gd": 2, "O": 2, "S": 1}, "Gd2O2S"),
     ]
 
 
-MATERIALS: dict[str, Material] = {one.name: one for one in _all()}
+MATERIALS: dict[str, Material] = {one.name: one for one in _shipped()}
 """Those we ship, by name."""

@@ -1,6 +1,6 @@
 """A body made of materials, and the ways to see one in a CT."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -91,12 +91,20 @@ def by_curve(volume: Volume) -> Phantom:
     every voxel up to 3000 HU attenuates exactly as the CT says. Lung is thin muscle; bone denser than ICRU's goes on
     as more of it to 3000 HU; from 3071 HU, where many scanners stop counting, all is titanium.
     """
-    hu, names, densities = curve()
-    reached = densities[: int((hu < volume.hu.max().item()).sum()) + 1]
+    knots, names, densities = curve()
+    reached = densities[: int((knots < volume.hu.max().item()).sum()) + 1]
     channels = [c for c in range(len(names)) if bool((reached[:, c] > 0).any())] or [0]
+    steps = densities[:, channels].diff(dim=0).tolist()
+    edges = knots.tolist()
 
-    def mix(values: Tensor) -> Tensor:
-        return torch.stack([_piecewise(values, hu, densities[:, c]) for c in channels])
+    def mix(hu: Tensor) -> Tensor:
+        result = hu.new_zeros((len(channels), *hu.shape))
+        for low, high, step in zip(edges[:-1], edges[1:], steps, strict=True):
+            part = ((hu - low) / (high - low)).clamp(0, 1)
+            for c, change in enumerate(step):
+                if change:
+                    result[c].add_(part, alpha=change)
+        return result.clamp_(min=0)
 
     return _phantom(volume, tuple(material(names[c]) for c in channels), mix)
 
@@ -116,7 +124,7 @@ def curve() -> tuple[Float64[Tensor, "a"], tuple[str, ...], Float64[Tensor, "a m
         (METAL, "titanium", rho["titanium"]),
     ]
     densities = [[density if name == one else 0.0 for one in names] for _, name, density in anchors]
-    return float64([hu for hu, _, _ in anchors]), names, float64(densities)
+    return float64([hu for hu, _, _ in anchors]), names, torch.tensor(densities, dtype=torch.float64)
 
 
 def by_labels(
@@ -125,12 +133,34 @@ def by_labels(
     density: Mapping[str, float] | None = None,
     rest: Decompose = by_curve,
 ) -> Decompose:
-    """Structures made of the materials they are known to be made of, whatever their HU; `rest` tells the others.
+    """Structures are of the materials they are known to be of, whatever their HU; `rest` decomposes what is left.
 
-    A structure keeps the density `rest` finds in it, unless `density` gives one in g/cm³, as it should for metal,
-    which a CT cannot measure. Names in `density` alone take their material's... 
+    A structure keeps the density `rest` finds voxel by voxel, summed over its materials, unless `density` gives it
+    one in g/cm³, as for metal, which a CT cannot measure: `density={"left_stem": titanium.density}`. Raises
+    DataError for a structure the labels do not have, GeometryError if they do not lie on the CT's voxels.
     """
-    raise NotImplementedError
+    fixed = dict(density or {})
+    numbers = {name: labels.index_of(name) for name in materials}
+    strangers = sorted(set(fixed) - set(materials))
+    if strangers:
+        raise DataError(f"a density but no material for {', '.join(strangers)}; give each a material too")
+
+    def decompose(volume: Volume) -> Phantom:
+        labels.check_on(volume)
+        found = rest(volume)
+        known = list(dict.fromkeys((*found.materials, *materials.values())))
+        result = found.density.new_zeros((len(known), *volume.grid.shape))
+        for k, index in enumerate(labels.index):
+            result[: len(found.materials), k] = found.density[:, k]
+            total = found.density[:, k].sum(0)
+            for name, number in numbers.items():
+                inside = index == number
+                result[:, k] = result[:, k].masked_fill(inside, 0.0)
+                channel = result[known.index(materials[name]), k]
+                channel[inside] = fixed[name] if name in fixed else total[inside]
+        return Phantom(result, tuple(known), volume.grid)
+
+    return decompose
 
 
 def _phantom(volume: Volume, materials: tuple[Material, ...], split: Callable[[Tensor], Tensor]) -> Phantom:
@@ -142,11 +172,3 @@ def _phantom(volume: Volume, materials: tuple[Material, ...], split: Callable[[T
     for k, hu in enumerate(volume.hu):
         density[:, k] = split(hu)
     return Phantom(density, materials, volume.grid)
-
-
-def _piecewise(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
-    """Straight lines between knots, flat beyond them."""
-    knots, values = knots.to(x), values.to(x)
-    right = torch.bucketize(x, knots).clamp(1, len(knots) - 1)
-    part = ((x - knots[right - 1]) / (knots[right] - knots[right - 1])).clamp(0, 1)
-    return torch.lerp(values[right - 1], values[right], part)

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Self
 
 import numpy as np
 import torch
@@ -36,12 +35,12 @@ class Spectrum:
             raise DataError(f"the spectrum's photons sum to {self.photons.sum().item():g}; give fractions of 1")
 
     @classmethod
-    def mono(cls, energy: float) -> Self:
+    def mono(cls, energy: float) -> "Spectrum":
         """All photons at one energy, in keV."""
         return cls(float64([energy]), float64([1.0]))
 
     @classmethod
-    def tube(cls, kvp: float = 90.0, aluminium: float = 4.0, copper: float = 0.0) -> Self:
+    def tube(cls, kvp: float = 90.0, aluminium: float = 4.0, copper: float = 0.0) -> "Spectrum":
         """A tungsten tube at a voltage behind its total filtration, in millimetres.
 
         Between the tabled voltages, one a kilovolt, the spectra are mixed.

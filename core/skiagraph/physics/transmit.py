@@ -48,18 +48,13 @@ def transmit(
     flat = mass.reshape(-1, count, v * u)
     step = max(1, CHUNK // weights.shape[0])
     both = torch.cat(
-        [
-            torch.stack([(one.mT @ lines).exp() @ weights for one in part.unbind()])
-            for part in flat.split(step, dim=-1)
-        ],
+        [torch.stack([(one.mT @ lines).exp() @ weights for one in part.unbind()]) for part in flat.split(step, dim=-1)],
         dim=-2,
     ).reshape(*batch, v, u, 2)
     return Exposure(both[..., 0].contiguous(), both[..., 1].contiguous())
 
 
-def _by_energy(
-    materials: Sequence[Material], spectrum: Spectrum, response: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _by_energy(materials: Sequence[Material], spectrum: Spectrum, response: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Weights for signal [e] and variance [e], and μ/ρ [m e], without the softest bins: a billionth of the signal."""
     total = (spectrum.photons * response).sum()
     weight = spectrum.photons * response / total

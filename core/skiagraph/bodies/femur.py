@@ -1,0 +1,70 @@
+"""The femur: head, neck, trochanters and a shaft with its medullary canal."""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from skiagraph.bodies.pelvis import HIP_CENTER, Pelvis, mirrored
+from skiagraph.bodies.person import HipAngles
+from skiagraph.bodies.skeleton import Balls, Bone, curve
+from skiagraph.geometry import rotation
+
+JOINT_SPACE = 3.6
+"""Millimetres between the head and the acetabulum: two layers of cartilage."""
+
+# An average left femur, (x, y, z, radius) in millimetres from the head's centre: neck-shaft angle 127 degrees,
+# anteversion 12, offset 43; the knee straight below the head, so that the shaft leans 7 degrees.
+NECK = ((6, 1, -4, 17.0), (14, 3, -10.5, 14.5), (21, 4.5, -15.5, 13.2), (29, 6, -21, 14.0), (38, 7.5, -28, 15.5))
+CALCAR = ((14, 3, -15, 11.5), (22, 4, -23, 10.5), (29, 5.5, -34, 11.5), (35, 6.5, -46, 13.0))
+SHAFT = (
+    (43, 8, -34, 16.0),
+    (42.5, 8, -50, 15.8),
+    (41, 7, -66, 15.0),
+    (39, 5, -85, 14.2),
+    (35.5, 3, -115, 13.6),
+    (29, 2, -165, 13.3),
+    (22, 3, -225, 13.3),
+    (16, 6, -280, 13.6),
+)
+GREATER_TROCHANTER = ((54, 17, -1, 6.0), (58, 14, -7, 8.5), (58, 10, -18, 12.5), (54, 8, -30, 15.0), (48, 8, -44, 14.5))
+TROCHANTERIC_CREST = ((54, 18, -5, 6.0), (46, 19, -22, 5.5), (36, 19, -40, 6.0), (28, 18, -54, 6.5))
+LESSER_TROCHANTER = ((38, 10, -52, 11.0), (31, 14, -57, 8.5), (26, 17, -59, 6.0))
+PARTS = (NECK, CALCAR, SHAFT, GREATER_TROCHANTER, TROCHANTERIC_CREST, LESSER_TROCHANTER)
+
+CORTEX = ((60.0, 0.7), (0.0, 0.9), (-22.0, 1.3), (-40.0, 2.2), (-58.0, 3.6), (-80.0, 5.2), (-110.0, 6.6), (-300.0, 7.4))
+"""(z along the femur, thickness of the cortex in millimetres)."""
+
+
+class Thigh:
+    """Where a thigh is: turned about the centre of its femoral head."""
+
+    def __init__(self, pelvis: Pelvis, side: str) -> None:
+        self.side = side
+        self.size = pelvis.person.size
+        self.center = pelvis.place(mirrored(np.array([HIP_CENTER]), side))[0]
+        self.head_radius = pelvis.cup_radius(side) - JOINT_SPACE
+        angles: HipAngles = getattr(pelvis.person, f"{side}_hip")
+        # For the left thigh: abduction turns the knee to +x, inward rotation the front to -x, flexion the knee to -y.
+        turn = rotation("y", -angles.abduction) @ rotation("x", -angles.flexion) @ rotation("z", -angles.rotation)
+        self.turn = turn.numpy()
+
+    def place(self, points: Float[ndarray, "n 3"]) -> Float[ndarray, "n 3"]:
+        """Points of the average left femur, in the world."""
+        return mirrored(self.size * points @ self.turn.T, self.side) + self.center
+
+    def local(self, points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n 3"]:
+        """Points of the world in the frame of the average left femur."""
+        flip = np.array([1.0 if self.side == "left" else -1.0, 1.0, 1.0])
+        return (points - self.center) * flip @ self.turn / self.size
+
+
+def femur(thigh: Thigh) -> Bone:
+    """This person's femur of a side."""
+    head = Balls(thigh.center[None], np.array([thigh.head_radius]))
+    return Bone((head, *(curve(part).placed(thigh.place, thigh.size) for part in PARTS)), blend=5.0)
+
+
+def cortex(thigh: Thigh, points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:
+    """Millimetres of compact bone under the surface."""
+    along, thickness = np.array(CORTEX[::-1]).T
+    return np.interp(thigh.local(points)[..., 2], along, thickness) * thigh.size

@@ -1,0 +1,66 @@
+"""`skiagraph run`: a task from a JSON file instead of flags."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import tyro
+from pydantic import TypeAdapter, ValidationError
+
+from skiagraph.errors import DataError
+from skiagraph.io.files import read_json
+from skiagraph.tasks.body import MakeBody
+from skiagraph.tasks.demo import Demo
+from skiagraph.tasks.devices import Devices
+from skiagraph.tasks.project import Project
+from skiagraph.tasks.render import Render
+from skiagraph.tasks.task import Report, Task, perform, silent
+from skiagraph.tasks.views import Views
+
+TASKS: dict[str, type[Any]] = {
+    "render": Render,
+    "views": Views,
+    "project": Project,
+    "body": MakeBody,
+    "devices": Devices,
+    "demo": Demo,
+}
+"""What can be asked for, by its command."""
+
+
+def task_from(request: Mapping[str, Any]) -> Task:
+    """The task a request asks for: its command under `task`, and the flags, in snake_case, beside it."""
+    name = request.get("task")
+    if name not in TASKS:
+        raise DataError(f"no task {name!r} in the request; give one of {', '.join(TASKS)}")
+    kind = TASKS[name]
+    given = {key: value for key, value in request.items() if key != "task"}
+    known = [field.name for field in fields(kind)]
+    strange = sorted(set(given) - set(known))
+    if strange:
+        raise DataError(f"{name} has no {', '.join(strange)}; it has {', '.join(known)}")
+    try:
+        return TypeAdapter(kind).validate_python(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{name}: {where}: {first['msg']} (found {json.dumps(first['input'], default=str)})") from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a request written as JSON: {"task": "render", "volume": ..., "output": ..., "view": "inlet"}."""
+
+    request: tyro.conf.Positional[Path]
+    """The JSON file; its fields are the command's flags in snake_case."""
+
+    @property
+    def record(self) -> None:
+        """The task that is run leaves its own."""
+
+    def run(self, report: Report = silent) -> list[Path]:
+        """Run it; the files written."""
+        content = read_json(self.request, 'a request such as {"task": "render", "volume": ..., "output": ...}')
+        return perform(task_from(content.get("request", {}) | {"task": content.get("task")} if "request" in content else content), report)

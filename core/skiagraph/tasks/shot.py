@@ -1,0 +1,96 @@
+"""One X-ray with all its labels, in memory and on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from skiagraph.anatomy import STRUCTURE_NAMES
+from skiagraph.drr.display import Bone, picture
+from skiagraph.drr.project import Projection, project_labels
+from skiagraph.drr.render import Renderer
+from skiagraph.drr.scene import Scene
+from skiagraph.errors import DataError
+from skiagraph.geometry import View
+from skiagraph.io.dicom_xray import write_dicom
+from skiagraph.io.files import stem_of, suffix_of
+from skiagraph.io.markups import write_keypoints
+from skiagraph.io.pictures import write_mask, write_picture, write_transmission
+from skiagraph.io.records import Record, write_record
+
+PICTURES = (".png", ".dcm")
+"""Endings of what people look at: logarithmic and windowed."""
+MEASUREMENTS = (".nrrd", ".nii.gz", ".mha", ".tiff", ".tif")
+"""Endings of what programs compute with: transmission 0...1 in float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """An X-ray, its geometry and its labels."""
+
+    transmission: Float[Tensor, "v u"]
+    record: Record
+    projection: Projection | None
+
+    @property
+    def view(self) -> View:
+        """Where it was taken from."""
+        return self.record.view
+
+
+def shoot(
+    renderer: Renderer, scene: Scene, view: View, rng: torch.Generator, device: str, **said: Any
+) -> Shot:
+    """Take an X-ray of a scene and project what is known of it; `said` goes into the record."""
+    transmission = renderer(scene.phantoms, view, rng)
+    projection = None
+    if scene.labels:
+        known = {name for labels in scene.labels for name in labels.names.values()}
+        ours = [name for name in STRUCTURE_NAMES if name in known]
+        projection = project_labels(scene.labels, view, [*ours, *sorted(known - set(ours))])
+        said["structures"] = {
+            name: {"area_mm2": round(area, 3)} for name, area in zip(projection.names, projection.areas.tolist())
+        }
+    return Shot(transmission, Record.of(view, scene.landmarks, device, **said), projection)
+
+
+def check_output(path: Path) -> None:
+    """Raise DataError unless an X-ray can be written under this ending."""
+    if suffix_of(path) not in PICTURES + MEASUREMENTS:
+        raise DataError(f"cannot write an X-ray as {path.name!r}; end it in one of {' '.join(PICTURES + MEASUREMENTS)}")
+
+
+def save(shot: Shot, path: Path, bone: Bone = "bright", kvp: float | None = None) -> list[Path]:
+    """The picture, its record, its landmarks as markups and a mask for each structure; the files written."""
+    check_output(path)
+    if suffix_of(path) == ".dcm":
+        write_dicom(path, picture(shot.transmission, bone), shot.record, bone=bone, kvp=kvp)
+    elif suffix_of(path) == ".png":
+        write_picture(path, picture(shot.transmission, bone))
+    else:
+        write_transmission(path, shot.transmission, shot.view)
+    return [path, *save_labels(shot, path)]
+
+
+def save_labels(shot: Shot, path: Path) -> list[Path]:
+    """What stands beside a picture: `.json`, `.mrk.json` and a folder of masks, all under its stem."""
+    record_path = beside(path, ".json")
+    write_record(record_path, shot.record)
+    files = [record_path]
+    if shot.record.keypoints.names:
+        files.append(beside(path, ".mrk.json"))
+        write_keypoints(files[-1], shot.record.keypoints, view=shot.view)
+    if shot.projection is not None:
+        for name, mask in zip(shot.projection.names, shot.projection.masks):
+            files.append(path.with_name(f"{stem_of(path)}_masks") / f"{name}.png")
+            write_mask(files[-1], mask)
+    return files
+
+
+def beside(path: Path, ending: str) -> Path:
+    """A file with the same stem and another ending."""
+    return path.with_name(stem_of(path) + ending)
+
