@@ -8,7 +8,7 @@ act on column vectors.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64
@@ -19,7 +19,7 @@ from skiagraph.errors import GeometryError
 Point = Float64[Tensor, "3"]
 
 
-def float64(values: Tensor | Sequence[float] | float) -> Tensor:
+def float64(values: Tensor | Sequence[Any] | float) -> Float64[Tensor, "..."]:
     """The same numbers in double precision."""
     return torch.as_tensor(values, dtype=torch.float64)
 
@@ -79,7 +79,7 @@ class Grid:
         spacing: Sequence[float],
         origin: Sequence[float] = (0.0, 0.0, 0.0),
         direction: Tensor | None = None,
-    ) -> Self:
+    ) -> "Grid":
         """A grid from spacing (i, j, k), the first voxel's centre, and direction columns (i, j, k)."""
         matrix = torch.eye(4, dtype=torch.float64)
         axes = torch.eye(3, dtype=torch.float64) if direction is None else float64(direction)
@@ -90,7 +90,7 @@ class Grid:
     @classmethod
     def centred(
         cls, shape: tuple[int, int, int], spacing: Sequence[float], center: Sequence[float] = (0.0, 0.0, 0.0)
-    ) -> Self:
+    ) -> "Grid":
         """A grid along the world's axes whose middle lies at `center`."""
         k, j, i = shape
         half = float64(spacing) * (float64([i, j, k]) - 1) / 2

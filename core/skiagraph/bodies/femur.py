@@ -31,7 +31,7 @@ TROCHANTERIC_CREST = ((54, 18, -5, 6.0), (46, 19, -22, 5.5), (36, 19, -40, 6.0),
 LESSER_TROCHANTER = ((38, 10, -52, 11.0), (31, 14, -57, 8.5), (26, 17, -59, 6.0))
 PARTS = (NECK, CALCAR, SHAFT, GREATER_TROCHANTER, TROCHANTERIC_CREST, LESSER_TROCHANTER)
 
-CORTEX = ((60.0, 0.7), (0.0, 0.9), (-22.0, 1.3), (-40.0, 2.2), (-58.0, 3.6), (-80.0, 5.2), (-110.0, 6.6), (-300.0, 7.4))
+CORTEX = ((60.0, 0.8), (0.0, 1.0), (-22.0, 1.5), (-40.0, 2.2), (-58.0, 3.2), (-80.0, 4.2), (-110.0, 5.0), (-300.0, 5.8))
 """(z along the femur, thickness of the cortex in millimetres)."""
 
 
@@ -58,6 +58,10 @@ class Thigh:
         return (points - self.center) * flip @ self.turn / self.size
 
 
+MARROW = ((60.0, 300.0), (-20.0, 260.0), (-55.0, 150.0), (-85.0, 10.0), (-120.0, -40.0), (-300.0, -50.0))
+"""(z along the femur, HU within the cortex): trabecular bone gives way to yellow marrow."""
+
+
 def femur(thigh: Thigh) -> Bone:
     """This person's femur of a side."""
     head = Balls(thigh.center[None], np.array([thigh.head_radius]))
@@ -68,3 +72,9 @@ def cortex(thigh: Thigh, points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]
     """Millimetres of compact bone under the surface."""
     along, thickness = np.array(CORTEX[::-1]).T
     return np.interp(thigh.local(points)[..., 2], along, thickness) * thigh.size
+
+
+def marrow(thigh: Thigh, points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:
+    """HU within the cortex."""
+    along, hu = np.array(MARROW[::-1]).T
+    return np.interp(thigh.local(points)[..., 2], along, hu)

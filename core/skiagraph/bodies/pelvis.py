@@ -44,7 +44,7 @@ class Pelvis:
     @property
     def turn(self) -> Float[ndarray, "3 3"]:
         """How the pelvis is turned on the table."""
-        return (rotation("y", self.person.obliquity) @ rotation("x", self.person.tilt)).numpy()
+        return (rotation("y", -self.person.obliquity) @ rotation("x", self.person.tilt)).numpy()
 
     def cup_radius(self, side: str) -> float:
         """Millimetres."""

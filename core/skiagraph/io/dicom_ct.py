@@ -223,8 +223,8 @@ def _check_steps(along: Float64[np.ndarray, "k"], path: Path | str) -> None:
     if (gaps := np.flatnonzero(steps > 1.5 * usual)).size:
         lost = int(sum(round(float(steps[gap]) / usual) - 1 for gap in gaps))
         raise GeometryError(
-            f"{path}: {lost} slices are missing, the first after {along[gaps[0]]:.2f} mm (a gap of {steps[gaps[0]]:.2f} "
-            f"where {usual:.2f} is usual); give the whole series"
+            f"{path}: {lost} slices are missing, the first after {along[gaps[0]]:.2f} mm, in a gap of "
+            f"{steps[gaps[0]]:.2f} mm where {usual:.2f} is usual; give the whole series"
         )
     if (uneven := float(np.abs(steps - usual).max())) > max(0.1 * usual, 0.05):
         raise GeometryError(

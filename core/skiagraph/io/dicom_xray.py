@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DSfloat
 from torch import Tensor
 
@@ -129,11 +129,11 @@ def _synthetic(seed: str | None) -> FileDataset:
         generate_uid(entropy_srcs=None if seed is None else [seed, part]) for part in ("study", "series", "instance")
     )
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = XA_IMAGE, instance
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(XA_IMAGE), instance
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID, dataset.SOPInstanceUID = XA_IMAGE, instance
+    dataset.SOPClassUID, dataset.SOPInstanceUID = UID(XA_IMAGE), instance
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
     for empty in ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID"):
         setattr(dataset, empty, "")
@@ -281,7 +281,7 @@ def _bone(dataset: Dataset, turned: bool) -> Bone | None:
 
 
 def _spacing(dataset: Dataset, path: Path | str) -> tuple[tuple[float, float] | None, str | None]:
-    """PixelSpacing is believed only if it says how it was calibrated; then it holds in the patient, not at the panel."""
+    """PixelSpacing is believed only if it says how it was calibrated; then it holds in the patient."""
     if has(dataset, "ImagerPixelSpacing"):
         rows, columns = numbers(dataset, "ImagerPixelSpacing", 2, path)
         kind = "panel"
@@ -310,7 +310,7 @@ def _exact_view(dataset: Dataset) -> View | None:
     name = "the view in a DICOM file"
     with decoding(name, "a file as skiagraph wrote it"):
         parts = float64([float(x) for x in exact]).reshape(4, 3)  # type: ignore[attr-defined]
-        return View(*parts, size=(int(dataset.Rows), int(dataset.Columns)))  # type: ignore[misc, arg-type]
+        return View(parts[0], parts[1], parts[2], parts[3], (int(dataset.Rows), int(dataset.Columns)))
 
 
 def _view_from_elements(dataset: Dataset, isocenter: Point | None) -> View | None:

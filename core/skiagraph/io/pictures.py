@@ -30,7 +30,7 @@ _PLACED = (".nrrd", ".nii", ".nii.gz", ".mha")
 
 
 def read_xray(path: Path, frame: int = 0) -> XrayImage:
-    """An X-ray as a screen shows it: rows and columns as in the file, larger is brighter, 0 to 1 unless stored as floats.
+    """An X-ray as a screen shows it: rows and columns as in the file, 0 (black) to 1 (white) unless stored as floats.
 
     The view comes from our own DICOM, or from the record (`<stem>.json`) beside a picture; else it is None.
     """
@@ -140,30 +140,29 @@ def _from_pillow(path: Path, frame: int) -> np.ndarray:
         with Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(f"{path} has {image.width} x {image.height} pixels; give at most {MOST_PIXELS:g}")
-            if image.mode in ("P", "CMYK", "YCbCr", "HSV", "LAB", "PA"):
-                image = image.convert("RGB")  # noqa: PLW2901
-            elif image.mode == "1":
-                image = image.convert("L")  # noqa: PLW2901
-            values = np.array(image)
+            told = {"1": "L"}.get(image.mode, "RGB")
+            plain = (
+                image if image.mode.startswith(("L", "I", "F", "RGB")) and image.mode != "LAB" else image.convert(told)
+            )
+            values = np.array(plain)
     return values.astype(np.uint16) if values.dtype.kind in "iu" and values.dtype.itemsize > 1 else values
 
 
 def _from_tiff(path: Path, frame: int) -> tuple[np.ndarray, int]:
-    with decoding(path, WANTED):
-        with tifffile.TiffFile(path) as file:
-            _check_frame(frame, len(file.pages), path)
-            page = file.pages[frame]
-            if np.prod([float(n) for n in page.shape]) > 4 * MOST_PIXELS:
-                raise DataError(f"{path} has {' x '.join(map(str, page.shape))} pixels; give at most {MOST_PIXELS:g}")
-            try:
-                values, frames = page.asarray(), len(file.pages)
-            except (ValueError, ImportError):  # a compression that tifffile leaves to imagecodecs
-                with Image.open(path) as image:
-                    image.seek(frame)
-                    return np.array(image), len(file.pages)
-            if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and values.dtype.kind in "bu":
-                values = ~values if values.dtype.kind == "b" else np.iinfo(values.dtype).max - values
-            return values, frames
+    with decoding(path, WANTED), tifffile.TiffFile(path) as file:
+        _check_frame(frame, len(file.pages), path)
+        page = file.pages[frame].aspage()
+        if np.prod([float(n) for n in page.shape]) > 4 * MOST_PIXELS:
+            raise DataError(f"{path} has {' x '.join(map(str, page.shape))} pixels; give at most {MOST_PIXELS:g}")
+        try:
+            values = page.asarray()
+        except (ValueError, ImportError):  # a compression that tifffile leaves to imagecodecs
+            with Image.open(path) as image:
+                image.seek(frame)
+                values = np.array(image)
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and values.dtype.kind in "bu":
+            values = ~values if values.dtype.kind == "b" else np.iinfo(values.dtype).max - values
+        return values, len(file.pages)
 
 
 def _from_itk(path: Path, frame: int) -> tuple[np.ndarray, tuple[float, float]]:

@@ -62,10 +62,12 @@ class Panel:
     """Of the converter, over 0 to `full_well`; None does not round."""
 
     def __post_init__(self) -> None:
-        if not (self.photons > 0 and self.thickness > 0 and self.full_well > 0):
-            raise DataError(f"{self} cannot be; photons, thickness and full well are more than nothing")
-        if not (self.readout >= 0 and 0 <= self.blur < math.inf):
-            raise DataError(f"{self} cannot be; readout noise and blur are not negative")
+        for name in ("photons", "thickness", "full_well"):
+            if not getattr(self, name) > 0:
+                raise DataError(f"a panel with {name} {getattr(self, name):g}; give more than nothing")
+        for name in ("readout", "blur"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise DataError(f"a panel with {name} {getattr(self, name):g}; give zero or more")
         if self.readout and math.isinf(self.photons):
             raise DataError(f"readout noise of {self.readout:g} photons, but photons without end; give photons a pixel")
         if self.bits is not None and not (1 <= self.bits <= 16 and math.isfinite(self.full_well)):

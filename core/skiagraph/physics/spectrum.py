@@ -57,13 +57,13 @@ class Spectrum:
         reached = filtered.photons > 0
         return cls(filtered.energies[reached], filtered.photons[reached])
 
-    def filtered(self, filter: Material, thickness: float) -> "Spectrum":
+    def filtered(self, sheet: Material, thickness: float) -> "Spectrum":
         """The same beam behind millimetres of a solid material."""
         if not (thickness >= 0 and math.isfinite(thickness)):
             raise DataError(f"a filter of {thickness:g} mm; give zero or more millimetres")
         if thickness == 0:
             return self
-        depth = filter.attenuation(self.energies) * filter.density * thickness / 10
+        depth = sheet.attenuation(self.energies) * sheet.density * thickness / 10
         photons = self.photons * (depth.min() - depth).exp()
         return Spectrum(self.energies, photons / photons.sum())
 
@@ -100,4 +100,5 @@ SPECTRA: dict[str, Spectrum] = {
     "90kv_al40": Spectrum.tube(90.0, aluminium=4.0),
     "120kv_al43": Spectrum.tube(120.0, aluminium=4.3),
 }
-"""The voltages and filters of DeepDRR's three spectra. These are SpekPy's, not MC-GPU's: a little softer at 90 kV."""
+"""The voltages and filters of DeepDRR's three spectra. These are SpekPy's, not MC-GPU's: their half-value
+layers are 2.50, 3.99 and 5.49 mm Al, those of MC-GPU's 2.55, 4.18 and 5.80."""

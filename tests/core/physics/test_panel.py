@@ -199,9 +199,9 @@ def test_a_batch_is_exposed_view_by_view():
 
 
 def test_gradients_pass_through_a_quiet_panel():
-    signal = (0.2 + 0.5 * torch.rand(6, 7, generator=seed(), dtype=torch.float64)).requires_grad_()
-    panel = Panel(blur=0.3, scatter=Scatter(sigma=5.0))
-    assert torch.autograd.gradcheck(lambda x: panel.expose(Exposure(x, x), 0.5), (signal,))
+    signal = (0.2 + 0.5 * torch.rand(4, 5, generator=seed(), dtype=torch.float64)).requires_grad_()
+    panel = Panel(blur=0.3, scatter=Scatter(sigma=2.0))
+    assert torch.autograd.gradcheck(lambda x: panel.expose(Exposure(x, x), 0.5), (signal,), fast_mode=True)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_deepdrrs_line_and_thresholds():
 def test_soft_tissue_attenuates_a_gram_like_the_air_it_stands_for():
     energies = torch.linspace(40, 150, 100, dtype=torch.float64)
     ratio = material("air").attenuation(energies) / material("soft_tissue").attenuation(energies)
-    assert ((ratio - 1).abs() < 0.08 + 0.02).all()
+    assert ((ratio > 0.90) & (ratio < 0.94)).all()
 
 
 def test_the_curve_passes_through_icrus_tissues():
@@ -179,4 +179,5 @@ def test_a_real_pelvis_weighs_what_a_pelvis_weighs():
     shares = dict(
         zip((m.name for m in phantom.materials), phantom.density.double().sum((1, 2, 3)) / total, strict=True)
     )
-    assert 0.03 < shares["cortical_bone"] < 0.15
+    # a pelvis holds a few per cent of mineral; 3 mm slices smear the rest of its bone into muscle
+    assert 0.01 < shares["cortical_bone"] < 0.1

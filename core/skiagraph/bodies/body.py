@@ -1,0 +1,146 @@
+"""A person made into a CT with exact labels and landmarks."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+
+from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_INDEX
+from skiagraph.bodies import femur, hip, spine, tissue
+from skiagraph.bodies.grain import Grain
+from skiagraph.bodies.pelvis import Pelvis
+from skiagraph.bodies.person import Person
+from skiagraph.bodies.skeleton import Bone, Lattice
+from skiagraph.errors import DataError
+from skiagraph.geometry import Grid
+from skiagraph.volume import Body, Labels, Landmarks, Volume
+
+FINEST, COARSEST = 0.5, 6.0
+"""Millimetres a voxel."""
+REACH = 7.0
+"""Millimetres outside a bone to which its distance field is kept."""
+GAP = 2.2
+"""Millimetres that bones keep from each other: cartilage, disc and ligament."""
+NUMBER = {name: number for number, name in STRUCTURE_INDEX.items()}
+
+Thickness = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A bone and what it is made of."""
+
+    bone: Bone
+    structure: str
+    compact: float
+    """HU of its cortex."""
+    spongy: float
+    """HU of the trabecular bone inside; that of marrow where there is none."""
+    cortex: float | Thickness
+    """Millimetres."""
+
+
+def build(person: Person, spacing: float = 1.5) -> Body:
+    """A person's lower torso as a CT, from L3 to the middle of the thighs, with its anatomy and landmarks.
+
+    The world's zero is midway between the femoral heads. Raises DataError if the voxels are too small or too large.
+    """
+    if not FINEST <= spacing <= COARSEST:
+        raise DataError(f"voxels of {spacing:g} mm; give {FINEST:g} to {COARSEST:g}")
+    rng = torch.Generator().manual_seed(person.seed)
+    pelvis = Pelvis(person)
+    thighs = {side: femur.Thigh(pelvis, side) for side in ("left", "right")}
+    lattice = _lattice(person, spacing)
+    hu = _flesh(person, list(thighs.values()), lattice, rng)
+    index = np.zeros(lattice.shape, dtype=np.uint8)
+    outside = np.full(lattice.shape, REACH, dtype=np.float32)
+    grain = Grain.drawn(rng)
+    for made in _skeleton(pelvis, thighs):
+        where, field = made.bone.sampled(lattice, REACH)
+        field = np.maximum(field, GAP * person.size - outside[where])
+        outside[where] = np.minimum(outside[where], field)
+        k, j, i = np.nonzero(field < spacing)
+        z, y, x = lattice.axes(where)
+        points = np.stack([x[i], y[j], z[k]], -1)
+        distance = field[k, j, i]
+        block = hu[where]
+        block[k, j, i] = _bone_hu(made, points, distance, block[k, j, i], spacing, person.bone_density, grain)
+        inside = distance < 0
+        if made.structure == "upper_sacrum":
+            inside &= spine.is_upper_sacrum(pelvis, points)
+        index[where][k[inside], j[inside], i[inside]] = NUMBER[made.structure]
+    hu += 6.0 * torch.randn(hu.shape, generator=rng).numpy()
+    grid = Grid.of(lattice.shape, (spacing,) * 3, lattice.origin.tolist())
+    points = {**hip.hip_landmarks(pelvis, "left"), **hip.hip_landmarks(pelvis, "right")}
+    landmarks = Landmarks.of({name: points[name].tolist() for name in LANDMARK_NAMES})
+    volume = Volume(torch.from_numpy(np.clip(hu, -1000, 3000)), grid)
+    return Body(volume, Labels(torch.from_numpy(index), grid, STRUCTURE_INDEX), landmarks)
+
+
+def _skeleton(pelvis: Pelvis, thighs: dict[str, femur.Thigh]) -> list[Made]:
+    """Bones in the order in which they claim their place: later ones keep the gap."""
+    bones = []
+    for side, thigh in thighs.items():
+
+        def cortex(points: Float[ndarray, "n 3"], thigh: femur.Thigh = thigh) -> Float[ndarray, "n"]:
+            return femur.cortex(thigh, points)
+
+        bones.append(Made(femur.femur(thigh), f"{side}_femur", 1500, 230, cortex))
+    for side in thighs:
+        bones.append(Made(hip.hip_bone(pelvis, side), f"{side}_hemipelvis", 1250, 210, 1.2))
+    bones.append(Made(spine.sacrum(pelvis), "upper_sacrum", 900, 150, 0.9))
+    bones.extend(Made(bone, "vertebrae", 950, 170, 0.8) for bone in spine.vertebrae(pelvis))
+    return bones
+
+
+def _bone_hu(
+    made: Made,
+    points: Float[ndarray, "n 3"],
+    distance: Float[ndarray, "n"],
+    around: Float[ndarray, "n"],
+    spacing: float,
+    density: float,
+    grain: Grain,
+) -> Float[ndarray, "n"]:
+    """Voxels as the shares of flesh, cortex and spongy bone along the surface's normal mix them."""
+    thickness = made.cortex(points) if callable(made.cortex) else made.cortex
+    bone = np.clip(0.5 - distance / spacing, 0, 1)
+    core = np.clip(0.5 - (distance + thickness * density**0.5) / spacing, 0, 1)
+    texture = 0.6 * grain.at(points, (2.4, 2.4, 3.2)) + 0.5 * grain.at(points + 17.0, (9, 9, 9))
+    spongy = density * made.spongy * (1 + 0.45 * texture)
+    compact = (0.7 + 0.3 * density) * made.compact
+    return around * (1 - bone) + compact * (bone - core) + spongy * core
+
+
+def _lattice(person: Person, spacing: float) -> Lattice:
+    """Voxels about the body, so many that a coarser lattice shares the corners."""
+    size, fat, coarse = person.size, person.fat, _coarsening(spacing)
+    low = np.array([-176 * size - 1.3 * fat, -102 * size - 1.3 * fat, -190 * size])
+    high = np.array([176 * size + 1.3 * fat, 112 * size + 1.3 * fat, 212 * size])
+    i, j, k = (coarse * math.ceil(extent / (coarse * spacing)) + 1 for extent in high - low)
+    return Lattice(low, spacing, (k, j, i))
+
+
+def _coarsening(spacing: float) -> int:
+    """How many voxels make one of the soft tissue's, about 4 mm."""
+    return max(1, round(4.0 / spacing))
+
+
+def _flesh(
+    person: Person, thighs: list[femur.Thigh], lattice: Lattice, rng: torch.Generator
+) -> Float[ndarray, "k j i"]:
+    """Soft tissue, laid out on a coarse lattice and drawn slab by slab on the fine one."""
+    coarsening = _coarsening(lattice.spacing)
+    k, j, i = ((n - 1) // coarsening + 1 for n in lattice.shape)
+    coarse = Lattice(lattice.origin, coarsening * lattice.spacing, (k, j, i))
+    layers = tissue.layers_of(person, thighs, coarse, rng)
+    hu = np.empty(lattice.shape, dtype=np.float32)
+    slab = max(1, int(16 / lattice.spacing))
+    for first in range(0, lattice.shape[0], slab):
+        last = min(first + slab, lattice.shape[0])
+        hu[first:last] = tissue.soft_tissue(layers, lattice, first, last)
+    return hu

@@ -1,0 +1,162 @@
+"""Everything about the bones: skin, fat, muscle, bladder, bowel and gas, in Hounsfield units."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.interpolate import PchipInterpolator
+
+from skiagraph.bodies.femur import Thigh
+from skiagraph.bodies.grain import Grain
+from skiagraph.bodies.person import Person
+from skiagraph.bodies.skeleton import Balls, Lattice, curve, smooth_min, together
+
+AIR, GAS, FAT, SKIN, MUSCLE, BOWEL, URINE = -1000.0, -930.0, -100.0, 10.0, 52.0, 28.0, 8.0
+"""Hounsfield units."""
+SKIN_DEPTH = 2.0
+"""Millimetres."""
+
+# The lean trunk by height: (z, half width, front y, back y), millimetres.
+TRUNK = (
+    (-115, 20, -5, 40),
+    (-95, 70, -30, 62),
+    (-75, 125, -52, 78),
+    (-45, 148, -66, 92),
+    (0, 156, -76, 98),
+    (50, 154, -82, 102),
+    (110, 146, -86, 96),
+    (160, 138, -86, 88),
+    (260, 130, -86, 84),
+)
+THIGH = ((12, 8, -10, 66), (12, 8, -60, 72), (10, 6, -110, 72), (4, 4, -170, 68), (0, 6, -260, 62), (0, 6, -330, 58))
+"""The lean left thigh about its femur: (x, y, z, radius)."""
+
+CAVITY = (((0, -22, 190, 70), (0, -18, 130, 70), (0, 0, 70, 52), (0, 18, 20, 38), (0, 28, -18, 22)),)
+"""The abdomen and lesser pelvis inside their walls."""
+PSOAS = ((38, 34, 230, 17), (50, 24, 160, 22), (66, -5, 90, 21), (78, -32, 30, 17), (72, -20, -20, 13), (56, 8, -50, 9))
+BLADDER = ((-14, -22, 10, 24), (14, -22, 10, 24))
+RECTUM = ((8, 20, 62, 15), (2, 44, 52, 16), (0, 58, 30, 19), (0, 56, 6, 17), (0, 44, -22, 9))
+COLON = (
+    ((-96, -18, 100, 20), (-100, -14, 140, 23), (-104, -10, 200, 22)),
+    ((106, -8, 210, 17), (108, -4, 140, 16), (88, -12, 92, 15), (58, -6, 76, 15), (24, 10, 84, 15), (8, 20, 62, 15)),
+    ((-40, -50, 170, 14), (0, -56, 150, 14), (42, -50, 176, 14)),
+)
+"""Caecum, descending colon with sigmoid, and some loops: (x, y, z, radius)."""
+
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Where the soft tissues are, on a coarse lattice: distances in millimetres, negative inside, and textures."""
+
+    skin: Float[ndarray, "k j i"]
+    lean: Float[ndarray, "k j i"]
+    """What lies under the fat."""
+    fascia: Float[ndarray, "k j i"]
+    """The fat between muscles."""
+    cavity: Float[ndarray, "k j i"]
+    bladder: Float[ndarray, "k j i"]
+    stool: Float[ndarray, "k j i"]
+    gas: Float[ndarray, "k j i"]
+    mottle: Float[ndarray, "k j i"]
+    """A texture of unit deviation, fine."""
+    loops: Float[ndarray, "k j i"]
+    """A texture of unit deviation, coarse."""
+
+
+def soft_tissue(layers: Layers, lattice: Lattice, first: int, last: int) -> Float[ndarray, "k j i"]:
+    """Hounsfield units in the slices from `first` up to `last` of a lattice, as if there were no bones."""
+    h = lattice.spacing
+
+    def fine(layer: Float[ndarray, "k j i"]) -> Float[ndarray, "k j i"]:
+        return _stretched(layer, lattice.shape, first, last)
+
+    def share(layer: Float[ndarray, "k j i"]) -> Float[ndarray, "k j i"]:
+        return np.clip(0.5 - fine(layer) / h, 0, 1)
+
+    mottle = fine(layers.mottle)
+    fat = FAT + 6 * mottle
+    muscle = _mix(MUSCLE + 5 * mottle, fat, 0.8 * share(layers.fascia))
+    hu = _mix(fat, muscle, share(layers.lean))
+    hu = _mix(hu, np.clip(-30 + 60 * fine(layers.loops), FAT, BOWEL), share(layers.cavity))
+    hu = _mix(hu, np.full_like(hu, URINE), share(layers.bladder))
+    hu = _mix(hu, np.clip(-60 + 200 * mottle, -700, 60), share(layers.stool))
+    hu = _mix(hu, np.full_like(hu, GAS), share(layers.gas))
+    skin = fine(layers.skin)
+    hu = _mix(hu, np.full_like(hu, SKIN), np.clip(0.5 + (skin + SKIN_DEPTH) / h, 0, 1))
+    return _mix(hu, np.full_like(hu, AIR), np.clip(0.5 + skin / h, 0, 1))
+
+
+def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: torch.Generator) -> Layers:
+    """This person's soft tissues."""
+    size = person.size
+    points = coarse.points(tuple(slice(0, n) for n in coarse.shape)).astype(np.float32)  # type: ignore[arg-type]
+    noise = Grain.drawn(rng)
+    mottle, loops = noise.at(points, (4.5, 4.5, 4.5)), noise.at(points + 31.0, (17, 17, 17))
+    wobble = noise.at(points + 57.0, (26, 26, 26))
+
+    def part(*curves: Sequence[Sequence[float]]) -> Float[ndarray, "k j i"]:
+        return _distance(together(*(curve(one) for one in curves)), coarse, size)
+
+    lean = _trunk(points / size) * size
+    for thigh in thighs:
+        balls = curve(THIGH).placed(thigh.place, size)
+        lean = smooth_min(lean, balls.distance(points.reshape(-1, 3), FAR).reshape(lean.shape), 30 * size)
+    lean += 1.5 * wobble
+    # Fat is thicker at the flanks and buttocks than over the shins of the pelvis in front.
+    skin = lean - person.fat * (1 + 0.15 * wobble)
+    psoas = np.minimum(part(PSOAS), part([(-x, y, z, r) for x, y, z, r in PSOAS]))
+    cavity = np.maximum(np.maximum(part(*CAVITY) + 3 * wobble, 4 - psoas), lean + 12)
+    fascia = np.maximum(np.abs(noise.at(points + 83.0, (24, 24, 70))) * 11 - 1.2, lean + 4)
+    rectum, colon = part(RECTUM), part(*COLON)
+    filled = noise.at(points + 11.0, (30, 30, 30)) + 0.5 * noise.at(points + 23.0, (10, 10, 10))
+    haustra = 3.0 * noise.at(points + 43.0, (13, 13, 13))
+    gut = np.minimum(rectum, colon) + haustra
+    gas = np.maximum(gut + 2, 9 * (0.35 - filled))
+    stool = np.maximum(gut + 1, 9 * (filled - 0.1))
+    bladder = part(BLADDER)
+    return Layers(skin, lean, fascia, cavity, bladder, stool, gas, mottle, loops)
+
+
+FAR = 60.0
+
+
+def _trunk(points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:
+    """The lean trunk of an average person: superellipses whose size follows the height."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    table = np.array(TRUNK)
+    width, front, back = PchipInterpolator(table[:, 0], table[:, 1:])(np.clip(z[:, 0, 0], *table[[0, -1], 0])).T
+    across = (x / width[:, None, None]) ** 2
+    y = y - ((front + back) / 2)[:, None, None]
+    deep = np.abs(y / ((back - front) / 2)[:, None, None])
+    r = (across**1.25 + deep**2.5) ** 0.4
+    gap = (r - 1) * np.minimum(width, (back - front) / 2)[:, None, None]
+    return np.maximum(gap, table[0, 0] - z).astype(np.float32)
+
+
+def _distance(balls: Balls, coarse: Lattice, size: float) -> Float[ndarray, "k j i"]:
+    out = np.full(coarse.shape, FAR, dtype=np.float32)
+    placed = Balls(balls.centers * size, balls.radii * size)
+    where = coarse.slices(placed.box(), 20.0)
+    points = coarse.points(where)
+    out[where] = placed.distance(points.reshape(-1, 3), FAR).reshape(points.shape[:-1])
+    return out
+
+
+def _mix(a: Float[ndarray, "*n"], b: Float[ndarray, "*n"], share: Float[ndarray, "*n"]) -> Float[ndarray, "*n"]:
+    return a + (b - a) * share
+
+
+def _stretched(
+    layer: Float[ndarray, "k j i"], shape: tuple[int, int, int], first: int, last: int
+) -> Float[ndarray, "_k _j _i"]:
+    """Slices of a coarse layer, interpolated to the fine lattice that shares its corners."""
+    position = np.linspace(0, layer.shape[0] - 1, shape[0])[first:last]
+    low = np.minimum(position.astype(int), layer.shape[0] - 2)
+    share = (position - low)[:, None, None].astype(np.float32)
+    rows = torch.from_numpy((layer[low] * (1 - share) + layer[low + 1] * share).astype(np.float32))
+    wide = torch.nn.functional.interpolate(rows[:, None], size=shape[1:], mode="bilinear", align_corners=True)
+    return wide[:, 0].numpy()
