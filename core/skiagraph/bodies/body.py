@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ GAP = 2.2
 """Millimetres that bones keep from each other: cartilage, disc and ligament."""
 NUMBER = {name: number for number, name in STRUCTURE_INDEX.items()}
 
-Thickness = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n"]]
+Reading = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n"]]
+"""A quantity that varies through a bone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +40,9 @@ class Made:
     structure: str
     compact: float
     """HU of its cortex."""
-    spongy: float
-    """HU of the trabecular bone inside; that of marrow where there is none."""
-    cortex: float | Thickness
+    spongy: float | Reading
+    """HU within, of trabecular bone or marrow."""
+    cortex: float | Reading
     """Millimetres."""
 
 
@@ -85,15 +87,12 @@ def _skeleton(pelvis: Pelvis, thighs: dict[str, femur.Thigh]) -> list[Made]:
     """Bones in the order in which they claim their place: later ones keep the gap."""
     bones = []
     for side, thigh in thighs.items():
-
-        def cortex(points: Float[ndarray, "n 3"], thigh: femur.Thigh = thigh) -> Float[ndarray, "n"]:
-            return femur.cortex(thigh, points)
-
-        bones.append(Made(femur.femur(thigh), f"{side}_femur", 1500, 230, cortex))
+        marrow, cortex = partial(femur.marrow, thigh), partial(femur.cortex, thigh)
+        bones.append(Made(femur.femur(thigh), f"{side}_femur", 1500, marrow, cortex))
     for side in thighs:
-        bones.append(Made(hip.hip_bone(pelvis, side), f"{side}_hemipelvis", 1250, 210, 1.2))
-    bones.append(Made(spine.sacrum(pelvis), "upper_sacrum", 900, 150, 0.9))
-    bones.extend(Made(bone, "vertebrae", 950, 170, 0.8) for bone in spine.vertebrae(pelvis))
+        bones.append(Made(hip.hip_bone(pelvis, side), f"{side}_hemipelvis", 1350, 190, partial(hip.cortex, pelvis, side)))
+    bones.append(Made(spine.sacrum(pelvis), "upper_sacrum", 1150, 190, 1.2))
+    bones.extend(Made(bone, "vertebrae", 1200, 230, 1.2) for bone in spine.vertebrae(pelvis))
     return bones
 
 
@@ -109,9 +108,11 @@ def _bone_hu(
     """Voxels as the shares of flesh, cortex and spongy bone along the surface's normal mix them."""
     thickness = made.cortex(points) if callable(made.cortex) else made.cortex
     bone = np.clip(0.5 - distance / spacing, 0, 1)
-    core = np.clip(0.5 - (distance + thickness * density**0.5) / spacing, 0, 1)
-    texture = 0.6 * grain.at(points, (2.4, 2.4, 3.2)) + 0.5 * grain.at(points + 17.0, (9, 9, 9))
-    spongy = density * made.spongy * (1 + 0.45 * texture)
+    thickness = np.maximum(thickness * density**0.5 + 0.25 * grain.at(points + 41.0, (5, 5, 5)), 0.4)
+    core = np.clip(0.5 - (distance + thickness) / spacing, 0, 1)
+    spongy = made.spongy(points) if callable(made.spongy) else made.spongy
+    texture = 0.6 * grain.at(points, (2.0, 6.0, 4.5)) + 0.6 * grain.at(points + 17.0, (9, 12, 12))
+    spongy = np.where(spongy > 0, density * spongy * (1 + 0.5 * texture), spongy)
     compact = (0.7 + 0.3 * density) * made.compact
     return around * (1 - bone) + compact * (bone - core) + spongy * core
 

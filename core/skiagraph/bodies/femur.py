@@ -26,10 +26,11 @@ SHAFT = (
     (22, 3, -225, 13.3),
     (16, 6, -280, 13.6),
 )
-GREATER_TROCHANTER = ((54, 17, -1, 6.0), (58, 14, -7, 8.5), (58, 10, -18, 12.5), (54, 8, -30, 15.0), (48, 8, -44, 14.5))
+GREATER_TROCHANTER = ((55, 17, -4, 5.5), (58, 14, -9, 8.5), (58, 10, -19, 12.0), (54, 8, -31, 14.5), (48, 8, -45, 14.5))
+SADDLE = ((36, 9, -21, 13.0), (44, 12, -21, 11.5), (52, 14, -17, 11.0))
 TROCHANTERIC_CREST = ((54, 18, -5, 6.0), (46, 19, -22, 5.5), (36, 19, -40, 6.0), (28, 18, -54, 6.5))
-LESSER_TROCHANTER = ((38, 10, -52, 11.0), (31, 14, -57, 8.5), (26, 17, -59, 6.0))
-PARTS = (NECK, CALCAR, SHAFT, GREATER_TROCHANTER, TROCHANTERIC_CREST, LESSER_TROCHANTER)
+LESSER_TROCHANTER = ((36, 10, -50, 12.0), (29, 14, -57, 9.5), (24, 17, -61, 7.5), (22, 18, -62, 6.0))
+PARTS = (NECK, CALCAR, SHAFT, GREATER_TROCHANTER, SADDLE, TROCHANTERIC_CREST, LESSER_TROCHANTER)
 
 CORTEX = ((60.0, 0.8), (0.0, 1.0), (-22.0, 1.5), (-40.0, 2.2), (-58.0, 3.2), (-80.0, 4.2), (-110.0, 5.0), (-300.0, 5.8))
 """(z along the femur, thickness of the cortex in millimetres)."""

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from skiagraph.bodies.pelvis import HIP_CENTER, Pelvis, mirrored
+from skiagraph.bodies.pelvis import HIP_CENTER, Pelvis, mirrored, ramp
 from skiagraph.bodies.readings import FORAMEN, FRONT_GAUGE, FRONT_OUTLINE, SIDE_GAUGE, SIDE_OUTLINE
 from skiagraph.bodies.skeleton import Balls, Bone, Plate, curve
 
@@ -18,13 +18,18 @@ FRONT = Plate(FRONT_OUTLINE, (FORAMEN,), FRONT_GAUGE)
 
 SUPERIOR_RAMUS = ((8, -43, -16, 4.5), (22, -38, -11, 4.5), (38, -29, -5, 5.0), (52, -20, 3, 7.0), (62, -8, 12, 9.0))
 ARCUATE_LINE = ((50, -22, 2, 2.5), (56, -12, 12, 3.0), (60, 4, 24, 3.0), (61, 20, 36, 3.0), (60, 34, 52, 3.0))
-ISCHIAL_SPINE = ((64, 44, 8, 5.0), (60, 50, 4, 3.5), (55, 56, 1, 2.0), (51, 59, -1, 1.2))
+ISCHIAL_SPINE = ((64, 43, 8, 6.5), (59, 49, 5, 4.5), (52, 55, 2, 2.8), (45, 60, 0, 1.5))
 ANTERIOR_INFERIOR_SPINE = ((94, -18, 36, 6.0), (94, -27, 40, 5.0), (93, -31, 38, 3.5))
 RIDGES = (SUPERIOR_RAMUS, ARCUATE_LINE, ISCHIAL_SPINE, ANTERIOR_INFERIOR_SPINE)
 """Thickenings of the left hip bone that two plates do not show: (x, y, z, radius)."""
 
+INLET = ((8, -47, -13, 1), (22, -41, -7, 1), (38, -31, 0, 1), (50, -22, 6, 1), (55, -10, 14, 1), (58, 6, 26, 1), (58, 22, 40, 1))
+"""The iliopectineal and arcuate lines."""
+
 FOSSA = ((80.0, 4.0, -8.0, 20.0), (86.0, 0.0, -16.0, 19.0))
-"""The acetabular fossa and notch, deeper than the cup."""
+"""The acetabular fossa and notch, deeper than the cup: (x, y, z, radius)."""
+OBTURATOR_GROOVE = ((46, -26, -19, 4.0), (54, -14, -19, 6.0), (62, -2, -21, 7.0))
+"""Under the superior ramus, where the obturator vessels leave."""
 
 
 @cache
@@ -63,6 +68,19 @@ def average_landmarks() -> Mapping[str, Float[ndarray, "3"]]:
     }
 
 
+def cortex(pelvis: Pelvis, side: str, points: Float[ndarray, "n 3"]) -> Float[ndarray, "n"]:
+    """Millimetres of compact bone: thin on the wing, thick along the pelvic inlet and over the head."""
+    size = pelvis.person.size
+    center = pelvis.place(mirrored(np.array([HIP_CENTER]), side))[0]
+    above = (points - center) @ pelvis.turn / size
+    radius = np.linalg.norm(above, axis=-1)
+    thickness = 0.9 + 0.6 * ramp(60 - above[:, 2], 0, 30)
+    roof = ramp(above[:, 2] / radius, 0.55, 0.85) * (1 - ramp(radius, 30, 34))
+    inlet = Balls(pelvis.place(mirrored(curve(INLET).centers, side)), curve(INLET).radii)
+    rim = 1 - ramp(inlet.distance(points, 12.0), 2, 9)
+    return size * (thickness + 1.0 * roof + 1.0 * rim)
+
+
 def hip_bone(pelvis: Pelvis, side: str) -> Bone:
     """This person's hip bone of a side, with the cup cut out."""
     size = pelvis.person.size
@@ -70,8 +88,10 @@ def hip_bone(pelvis: Pelvis, side: str) -> Bone:
     body = Balls(pelvis.place(mirrored(average.centers, side)), average.radii * size)
     center = pelvis.place(mirrored(np.array([HIP_CENTER]), side))
     cup = Balls(center, np.array([pelvis.cup_radius(side)]))
-    fossa = np.array(FOSSA)
-    hollow = Balls(pelvis.place(mirrored(fossa[:, :3], side)), fossa[:, 3] * size)
+    groove, fossa = curve(OBTURATOR_GROOVE), np.array(FOSSA)
+    hollow = Balls(
+        pelvis.place(mirrored(np.r_[fossa[:, :3], groove.centers], side)), np.r_[fossa[:, 3], groove.radii] * size
+    )
     return Bone((body,), (cup, hollow))
 
 

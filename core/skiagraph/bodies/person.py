@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 
@@ -17,7 +17,7 @@ class HipAngles:
     """Degrees, knee towards the chest; -10 to 45."""
     abduction: float = 2.0
     """Degrees, away from the other leg; -12 to 30."""
-    rotation: float = 8.0
+    rotation: float = 4.0
     """Degrees, toes inwards; -35 to 35."""
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class Person:
     """Degrees by which the iliac wings lean further out; -6 to 6."""
     asymmetry: float = 0.0
     """How far left and right differ, positive for the larger left; -1 to 1."""
-    tilt: float = 3.0
+    tilt: float = -3.0
     """Degrees by which the anterior pelvic plane leans forward of the table's (inlet view); -15 to 20."""
     obliquity: float = 0.0
     """Degrees by which the left side of the pelvis is higher; -6 to 6."""
@@ -63,7 +63,7 @@ class Person:
         _check(self, RANGES)
 
     @classmethod
-    def draw(cls, rng: torch.Generator) -> Self:
+    def draw(cls, rng: torch.Generator) -> "Person":
         """Somebody else."""
 
         def normal(mean: float, deviation: float, low: float, high: float) -> float:
@@ -71,7 +71,7 @@ class Person:
             return min(max(drawn, low), high)
 
         def hip() -> HipAngles:
-            return HipAngles(normal(2, 4, -8, 20), normal(3, 4, -8, 20), normal(6, 9, -20, 30))
+            return HipAngles(normal(2, 4, -8, 20), normal(3, 4, -8, 20), normal(3, 9, -20, 28))
 
         male = torch.rand((), generator=rng).item() < 0.5
         return cls(
@@ -80,7 +80,7 @@ class Person:
             width=normal(0, 2, *RANGES["width"]),
             flare=normal(0, 2, *RANGES["flare"]),
             asymmetry=normal(0, 0.35, *RANGES["asymmetry"]),
-            tilt=normal(3, 5, -10, 16),
+            tilt=normal(-3, 5.5, -14, 12),
             obliquity=normal(0, 1.5, *RANGES["obliquity"]),
             lordosis=normal(0, 5, *RANGES["lordosis"]),
             scoliosis=normal(0, 2, *RANGES["scoliosis"]),

@@ -34,6 +34,11 @@ TRUNK = (
 THIGH = ((12, 8, -10, 66), (12, 8, -60, 72), (10, 6, -110, 72), (4, 4, -170, 68), (0, 6, -260, 62), (0, 6, -330, 58))
 """The lean left thigh about its femur: (x, y, z, radius)."""
 
+BUTTOCKS = ((62, 62, 20, 40), (70, 60, -20, 46), (72, 56, -48, 42))
+"""The left one: (x, y, z, radius); its lower edge is a fold."""
+GENITALS = (((0, -68, -50, 15), (5, -74, -90, 14), (10, -70, -122, 12)), ((-13, -44, -92, 17), (-16, -40, -108, 19)), ((14, -44, -94, 17), (15, -40, -112, 19)))
+"""Of a man."""
+
 CAVITY = (((0, -22, 190, 70), (0, -18, 130, 70), (0, 0, 70, 52), (0, 18, 20, 38), (0, 28, -18, 22)),)
 """The abdomen and lesser pelvis inside their walls."""
 PSOAS = ((38, 34, 230, 17), (50, 24, 160, 22), (66, -5, 90, 21), (78, -32, 30, 17), (72, -20, -20, 13), (56, 8, -50, 9))
@@ -97,6 +102,7 @@ def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: tor
     noise = Grain.drawn(rng)
     mottle, loops = noise.at(points, (4.5, 4.5, 4.5)), noise.at(points + 31.0, (17, 17, 17))
     wobble = noise.at(points + 57.0, (26, 26, 26))
+    swell = noise.at(points + 71.0, (90, 90, 90))
 
     def part(*curves: Sequence[Sequence[float]]) -> Float[ndarray, "k j i"]:
         return _distance(together(*(curve(one) for one in curves)), coarse, size)
@@ -105,9 +111,13 @@ def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: tor
     for thigh in thighs:
         balls = curve(THIGH).placed(thigh.place, size)
         lean = smooth_min(lean, balls.distance(points.reshape(-1, 3), FAR).reshape(lean.shape), 30 * size)
-    lean += 1.5 * wobble
+        seat = curve(BUTTOCKS if thigh.side == "left" else [(-x, y, z, r) for x, y, z, r in BUTTOCKS])
+        lean = smooth_min(lean, _distance(seat, coarse, size), 5.0)
+    lean += 2.0 * swell
     # Fat is thicker at the flanks and buttocks than over the shins of the pelvis in front.
-    skin = lean - person.fat * (1 + 0.15 * wobble)
+    skin = lean - person.fat * (1 + 0.15 * swell)
+    if person.sex == "male":
+        skin = smooth_min(skin, part(*GENITALS), 4.0)
     psoas = np.minimum(part(PSOAS), part([(-x, y, z, r) for x, y, z, r in PSOAS]))
     cavity = np.maximum(np.maximum(part(*CAVITY) + 3 * wobble, 4 - psoas), lean + 12)
     fascia = np.maximum(np.abs(noise.at(points + 83.0, (24, 24, 70))) * 11 - 1.2, lean + 4)

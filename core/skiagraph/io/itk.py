@@ -9,7 +9,7 @@ import torch
 from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import Grid
 from skiagraph.io.files import decoding, one_line, suffix_of, there, writing
-from skiagraph.io.nifti import check_nifti
+from skiagraph.io.nifti import check_nifti, check_numbers
 
 READABLE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".seg.nrrd", ".mha", ".mhd")
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha")
@@ -94,7 +94,9 @@ def save_itk(image: sitk.Image, part: Path, path: Path) -> None:
     """An image on disk at `part`, in the format of its name; errors name `path`."""
     try:
         sitk.WriteImage(image, str(part), useCompression=True)
-    except RuntimeError as error:
+        if suffix_of(path) in (".nii", ".nii.gz"):
+            check_numbers(part)  # on a full disk ITK's NIfTI writer stops without an error
+    except (RuntimeError, DataError) as error:
         raise DataError(f"cannot write {path}: {one_line(error)}; is the disk full?") from error
 
 

@@ -1,10 +1,10 @@
 """What a NIfTI header says that ITK keeps to itself: whether its place is known, and whether its numbers are."""
 
 import gzip
+import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float64
@@ -14,6 +14,7 @@ from skiagraph.io.files import decoding
 
 _FLOATS = {16: "f4", 64: "f8"}
 _BLOCK = 1 << 24
+_File = gzip.GzipFile | io.BufferedReader
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ def check_numbers(path: Path) -> None:
         _check_data(file, _header(file.read(544), path), path)
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> _File:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if packed else path.open("rb")
 
 
 def _header(start: bytes, path: Path) -> Header:
@@ -127,7 +128,7 @@ def _check_placed(header: Header, path: Path) -> None:
             )
 
 
-def _check_data(file: BinaryIO, header: Header, path: Path) -> None:
+def _check_data(file: _File, header: Header, path: Path) -> None:
     wanted = int(np.prod([float(n) for n in header.shape])) * header.bits // 8
     file.seek(header.offset)
     found = 0
@@ -140,5 +141,6 @@ def _check_data(file: BinaryIO, header: Header, path: Path) -> None:
                 raise DataError(
                     f"{path} holds NaN or infinity; fill those voxels, with -1000 if they are outside the body"
                 )
+    file.read(1)  # a gzip file's own check of its sum comes at its end
     if found < wanted:
         raise DataError(f"{path} ends after {found} of {wanted} bytes of voxels; the file is cut short, copy it again")

@@ -80,13 +80,14 @@ class Panel:
 
     @classmethod
     def flat(cls) -> "Panel":
-        """A typical panel of caesium iodide on amorphous silicon, behind a grid, in fluoroscopy. The figures are ours.
+        """A typical panel of caesium iodide on amorphous silicon, behind a grid, in a single shot. The figures are ours.
 
-        20 000 photons on 0.3 mm pixels are about 7 µGy in the open field and a tenth of one behind a pelvis; a
-        Gaussian of 0.15 mm has an MTF of 0.64 at 1 lp/mm; the open field is where it saturates.
+        100 000 photons (as many as Killeen 2023 takes) on 0.3 mm pixels are about 35 µGy in the open field and half
+        of one behind a pelvis; a fluoroscopy frame has a fifth of that or less. A Gaussian of 0.15 mm has an MTF of
+        0.64 at 1 lp/mm; the open field is where the panel saturates.
         """
         return cls(
-            photons=20_000.0,
+            photons=100_000.0,
             readout=2.0,
             blur=0.15,
             scintillator=material("caesium_iodide"),

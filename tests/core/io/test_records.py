@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from skiagraph.carm import CIOS_FUSION
+from skiagraph.carm import GENERIC
 from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import View, float64
 from skiagraph.io.records import Record, read_record, write_record
@@ -13,7 +13,7 @@ from skiagraph.volume import Landmarks
 
 @pytest.fixture
 def view() -> View:
-    return CIOS_FUSION.with_pixels(96).view(float64([3.0, -7.0, 911.1]), 22.5, -13.0)
+    return GENERIC.with_pixels(96).view(float64([3.0, -7.0, 911.1]), 22.5, -13.0)
 
 
 @pytest.fixture

@@ -73,8 +73,8 @@ def test_real_cts_hold_air_and_bone(data):
 
 
 def _write(path, array, spacing=(1, 1, 1), direction=None):
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing([float(s) for s in spacing][: image.GetDimension()])
+    image = sitk.GetImageFromArray(array, isVector=False)
+    image.SetSpacing([*map(float, spacing), 1.0][: image.GetDimension()])
     if direction is not None:
         image.SetDirection(np.ravel(direction).tolist())
     sitk.WriteImage(image, str(path))
@@ -130,7 +130,7 @@ def test_nan_is_seen_although_itk_hides_it(tmp_path, name, bad):
 
 @pytest.mark.parametrize("spacing", [(0.01, 1, 1), (1, 1, 25), (1000, 1000, 1000)])
 def test_absurd_voxels_are_refused(tmp_path, spacing):
-    with pytest.raises(GeometryError, match="0.05 to 20"):
+    with pytest.raises(GeometryError, match=r"0\.05 to 20"):
         read_volume(_write(tmp_path / "a.nrrd", _ct(4, 5, 6), spacing))
 
 
@@ -230,7 +230,7 @@ def test_totalsegmentators_names_become_ours_and_its_vertebrae_stay(tmp_path):
 def test_a_slicer_segmentation_names_its_segments(tmp_path):
     array = np.zeros((4, 5, 6), np.uint8)
     array.flat[1], array.flat[2] = 1, 3
-    image = sitk.GetImageFromArray(array)
+    image = sitk.GetImageFromArray(array, isVector=False)
     for number, (value, name) in enumerate([("1", "Left femur"), ("3", "Tumour")]):
         image.SetMetaData(f"Segment{number}_LabelValue", value)
         image.SetMetaData(f"Segment{number}_Name", name)
