@@ -25,7 +25,9 @@ class Ellipsoids:
         semi = radius * (0.04 + 0.31 * torch.rand(count, 3, generator=rng, dtype=torch.float64))
         direction = torch.randn(count, 3, generator=rng, dtype=torch.float64)
         direction /= direction.norm(dim=1, keepdim=True)
-        reach = (radius - semi.max(dim=1, keepdim=True).values) * torch.rand(count, 1, generator=rng, dtype=torch.float64)
+        reach = (radius - semi.max(dim=1, keepdim=True).values) * torch.rand(
+            count, 1, generator=rng, dtype=torch.float64
+        )
         matrices = []
         for axes in semi:
             angles = (360 * torch.rand(3, generator=rng)).tolist()

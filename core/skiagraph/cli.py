@@ -23,13 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {**TASKS, "run": Run}, prog="skiagraph", description=main.__doc__, args=arguments
     )
     console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
-    )
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True)
     try:
         with bar:
             line = bar.add_task("starting")
-            files = perform(task, lambda done, total, doing: bar.update(line, completed=done, total=total, description=doing))
+            files = perform(
+                task, lambda done, total, doing: bar.update(line, completed=done, total=total, description=doing)
+            )
     except SkiagraphError as error:
         print(f"skiagraph: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(USER_ERROR) from None

@@ -35,7 +35,9 @@ class PelvicFrame:
         """The frame of a pelvis. Raises DataError if one of its four landmarks is missing."""
         missing = [name for name in cls.needs() if name not in landmarks]
         if missing:
-            raise DataError(f"the anterior pelvic plane needs {', '.join(missing)}; give them or plan in the table's frame")
+            raise DataError(
+                f"the anterior pelvic plane needs {', '.join(missing)}; give them or plan in the table's frame"
+            )
         left_spine, right_spine, left_pubis, right_pubis = (landmarks[name] for name in cls.needs())
         origin = (left_pubis + right_pubis) / 2
         head = (left_spine + right_spine) / 2 - origin
@@ -212,5 +214,3 @@ def plan(
 def plan_all(carm: CArm, landmarks: Landmarks, center: Point, frame: Frame = "pelvis") -> Mapping[str, PlannedView]:
     """Every standard view of one patient."""
     return {name: plan(standard, carm, landmarks, center, frame) for name, standard in VIEWS.items()}
-
-

@@ -51,7 +51,19 @@ def test_imports_point_one_way():
 
 
 def test_importing_the_package_needs_numpy_torch_and_jaxtyping_only():
-    heavy = "scipy pydicom SimpleITK tyro rich matplotlib h5py PIL pydantic monai diffusers".split()
+    heavy = [
+        "scipy",
+        "pydicom",
+        "SimpleITK",
+        "tyro",
+        "rich",
+        "matplotlib",
+        "h5py",
+        "PIL",
+        "pydantic",
+        "monai",
+        "diffusers",
+    ]
     code = f"import sys, skiagraph; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "core")
     assert done.stdout.strip() == "[]"

@@ -3,7 +3,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from skiagraph.carm import CIOS_FUSION, DEVICES, GENERIC, LOOP_X, angles_of, beam, clinical, device, view_angles, view_roll
+from skiagraph.carm import (
+    CIOS_FUSION,
+    DEVICES,
+    GENERIC,
+    LOOP_X,
+    angles_of,
+    beam,
+    clinical,
+    device,
+    view_angles,
+    view_roll,
+)
 from skiagraph.errors import GeometryError
 from skiagraph.geometry import float64
 

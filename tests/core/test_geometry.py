@@ -80,7 +80,9 @@ def test_pixels_project_onto_themselves():
 def test_resizing_keeps_the_panels_edges():
     view = views(100)[3]
     small = view.resized((25, 50))
-    assert (small.on_panel(float64([[-0.5, -0.5], [49.5, 24.5]])) - view.on_panel(float64([[-0.5, -0.5], [99.5, 99.5]]))).abs().max() < 1e-9
+    assert (
+        small.on_panel(float64([[-0.5, -0.5], [49.5, 24.5]])) - view.on_panel(float64([[-0.5, -0.5], [99.5, 99.5]]))
+    ).abs().max() < 1e-9
 
 
 def test_turning_the_patient_is_turning_the_c_arm_the_other_way(rng):
@@ -89,7 +91,9 @@ def test_turning_the_patient_is_turning_the_c_arm_the_other_way(rng):
     motion = rigid(rotation("z", 25), about=center)
     turned_arm = GENERIC.aimed_at(center, primary=-25.0)
     assert (turned_arm.project(x) - GENERIC.aimed_at(center).project(transform(motion, x))).abs().max() < 1e-6
-    assert (turned_arm.project(x) - GENERIC.aimed_at(center).moved(torch.linalg.inv(motion)).project(x)).abs().max() < 1e-6
+    assert (
+        turned_arm.project(x) - GENERIC.aimed_at(center).moved(torch.linalg.inv(motion)).project(x)
+    ).abs().max() < 1e-6
 
 
 def test_a_batch_of_views_is_its_views(rng):

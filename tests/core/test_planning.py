@@ -91,7 +91,22 @@ def test_names_are_understood_as_people_write_them():
 
 
 def test_the_short_names_of_deepfluoro_are_ours():
-    short = "FH-l FH-r GSN-l GSN-r IOF-l IOF-r MOF-l MOF-r SPS-l SPS-r IPS-l IPS-r ASIS-l ASIS-r".split()
+    short = [
+        "FH-l",
+        "FH-r",
+        "GSN-l",
+        "GSN-r",
+        "IOF-l",
+        "IOF-r",
+        "MOF-l",
+        "MOF-r",
+        "SPS-l",
+        "SPS-r",
+        "IPS-l",
+        "IPS-r",
+        "ASIS-l",
+        "ASIS-r",
+    ]
     assert tuple(canonical(name) for name in short) == LANDMARK_NAMES
     assert all(term(landmark.structure) in STRUCTURES for landmark in LANDMARKS)
     assert canonical("something else") == "something else"

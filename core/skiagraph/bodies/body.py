@@ -63,7 +63,7 @@ def build(person: Person, spacing: float = 1.5) -> Body:
     grain = Grain.drawn(rng)
     for made in _skeleton(pelvis, thighs):
         where, field = made.bone.sampled(lattice, REACH)
-        field = np.maximum(field, GAP * person.size - outside[where])
+        field = np.where(outside[where] < REACH, np.maximum(field, GAP * person.size - outside[where]), field)
         outside[where] = np.minimum(outside[where], field)
         k, j, i = np.nonzero(field < spacing)
         z, y, x = lattice.axes(where)
@@ -90,7 +90,9 @@ def _skeleton(pelvis: Pelvis, thighs: dict[str, femur.Thigh]) -> list[Made]:
         marrow, cortex = partial(femur.marrow, thigh), partial(femur.cortex, thigh)
         bones.append(Made(femur.femur(thigh), f"{side}_femur", 1500, marrow, cortex))
     for side in thighs:
-        bones.append(Made(hip.hip_bone(pelvis, side), f"{side}_hemipelvis", 1350, 190, partial(hip.cortex, pelvis, side)))
+        bones.append(
+            Made(hip.hip_bone(pelvis, side), f"{side}_hemipelvis", 1350, 190, partial(hip.cortex, pelvis, side))
+        )
     bones.append(Made(spine.sacrum(pelvis), "upper_sacrum", 1150, 190, 1.2))
     bones.extend(Made(bone, "vertebrae", 1200, 230, 1.2) for bone in spine.vertebrae(pelvis))
     return bones
@@ -107,6 +109,8 @@ def _bone_hu(
 ) -> Float[ndarray, "n"]:
     """Voxels as the shares of flesh, cortex and spongy bone along the surface's normal mix them."""
     thickness = made.cortex(points) if callable(made.cortex) else made.cortex
+    # A voxel is as wide as its spacing along an axis and 1.7 times that along its diagonal.
+    spacing = 1.25 * spacing
     bone = np.clip(0.5 - distance / spacing, 0, 1)
     thickness = np.maximum(thickness * density**0.5 + 0.25 * grain.at(points + 41.0, (5, 5, 5)), 0.4)
     core = np.clip(0.5 - (distance + thickness) / spacing, 0, 1)

@@ -23,7 +23,15 @@ ANTERIOR_INFERIOR_SPINE = ((94, -18, 36, 6.0), (94, -27, 40, 5.0), (93, -31, 38,
 RIDGES = (SUPERIOR_RAMUS, ARCUATE_LINE, ISCHIAL_SPINE, ANTERIOR_INFERIOR_SPINE)
 """Thickenings of the left hip bone that two plates do not show: (x, y, z, radius)."""
 
-INLET = ((8, -47, -13, 1), (22, -41, -7, 1), (38, -31, 0, 1), (50, -22, 6, 1), (55, -10, 14, 1), (58, 6, 26, 1), (58, 22, 40, 1))
+INLET = (
+    (8, -47, -13, 1),
+    (22, -41, -7, 1),
+    (38, -31, 0, 1),
+    (50, -22, 6, 1),
+    (55, -10, 14, 1),
+    (58, 6, 26, 1),
+    (58, 22, 40, 1),
+)
 """The iliopectineal and arcuate lines."""
 
 FOSSA = ((80.0, 4.0, -8.0, 20.0), (86.0, 0.0, -16.0, 19.0))

@@ -115,4 +115,3 @@ FRONT_GAUGE = _table(
     4,
 )
 """(x, z, y of the middle, half thickness) over the pubis and the ischium."""
-

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 Place = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n 3"]]
 """Where points of a bone's own frame are in the world."""
 
-STEP = 1.6
+STEP = 1.3
 """Millimetres between the balls of a skeleton."""
 
 
@@ -193,9 +193,7 @@ class Lattice:
 
     def axes(self, where: tuple[slice, slice, slice]) -> tuple[Float[ndarray, "_"], ...]:
         """World z, y and x of some voxels."""
-        return tuple(
-            self.origin[2 - axis] + self.spacing * np.arange(s.start, s.stop) for axis, s in enumerate(where)
-        )
+        return tuple(self.origin[2 - axis] + self.spacing * np.arange(s.start, s.stop) for axis, s in enumerate(where))
 
     def points(self, where: tuple[slice, slice, slice]) -> Float[ndarray, "k j i 3"]:
         """The centres of some voxels."""

@@ -1,13 +1,11 @@
 """From transmission to a picture for people: log, window, polarity."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
-Bone = Literal["bright", "dark"]
+from skiagraph.io.xray import Bone
 
 OPEN_FIELD = 0.1
 """-log of the transmission below which nothing is in the way."""

@@ -55,7 +55,9 @@ def library() -> ctypes.CDLL:
     """The compiled library. Raises BackendError if it was not built."""
     path = _path()
     if path is None:
-        raise BackendError("the native engine was not built; reinstall skiagraph with a C++ compiler, or use engine 'reference'")
+        raise BackendError(
+            "the native engine was not built; reinstall skiagraph with a C++ compiler, or use engine 'reference'"
+        )
     loaded = ctypes.CDLL(str(path))
     numbers, count = ctypes.POINTER(ctypes.c_double), ctypes.c_int64
     loaded.skiagraph_joseph.restype = None

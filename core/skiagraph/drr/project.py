@@ -38,7 +38,9 @@ class Projection:
 def project_labels(labels: Labels | Sequence[Labels], view: View, names: Iterable[str] | None = None) -> Projection:
     """The named structures (all of them, if none are named) of one or several bodies in a single view."""
     bodies = [labels] if isinstance(labels, Labels) else list(labels)
-    wanted = tuple(names) if names is not None else tuple(dict.fromkeys(n for body in bodies for n in body.names.values()))
+    wanted = (
+        tuple(names) if names is not None else tuple(dict.fromkeys(n for body in bodies for n in body.names.values()))
+    )
     through = torch.zeros(len(wanted), *view.size)
     depth = torch.full_like(through, torch.inf)
     for body in bodies:

@@ -44,9 +44,7 @@ class Renderer:
         exposure = transmit(mass, materials, self.spectrum, self.panel.response(self.spectrum.energies))
         return self.panel.expose(exposure, view.pixel_spacing, rng)
 
-    def masses(
-        self, phantoms: Sequence[Phantom], view: View
-    ) -> tuple[Float[Tensor, "*n m v u"], tuple[Material, ...]]:
+    def masses(self, phantoms: Sequence[Phantom], view: View) -> tuple[Float[Tensor, "*n m v u"], tuple[Material, ...]]:
         """What each material puts in the way of each ray, in g/cm²."""
         if not phantoms:
             raise DataError("nothing to look through; give at least one body")
@@ -68,7 +66,9 @@ def refuse_inside(phantom: Phantom, view: View) -> None:
             here = phantom.density[:, voxel[2], voxel[1], voxel[0]].sum().item()
             if here > 0.1:
                 where = ", ".join(f"{x:.0f}" for x in source)
-                raise GeometryError(f"the source at ({where}) mm lies inside the body; move it away, or raise the isocentre distance")
+                raise GeometryError(
+                    f"the source at ({where}) mm lies inside the body; move it away, or raise the isocentre distance"
+                )
 
 
 NAIVE = Renderer(decompose=as_water, spectrum=Spectrum.mono(70.0), panel=Panel.ideal())

@@ -13,8 +13,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from skiagraph.errors import DataError
 from skiagraph.anatomy import LANDMARKS
+from skiagraph.errors import DataError
 from skiagraph.geometry import Grid, box_around, transform
 from skiagraph.physics.materials import Material
 from skiagraph.physics.phantom import Decompose, Phantom
@@ -73,7 +73,9 @@ def articulated(body: Body, decompose: Decompose, motions: Mapping[str, Float64[
     return Scene(tuple(phantoms), tuple(labels), landmarks)
 
 
-def displacing(matter: Phantom, occupancy: Float[Tensor, "k j i"], hosts: list[Phantom] | tuple[Phantom, ...]) -> Phantom:
+def displacing(
+    matter: Phantom, occupancy: Float[Tensor, "k j i"], hosts: list[Phantom] | tuple[Phantom, ...]
+) -> Phantom:
     """A phantom that takes away what `hosts` hold where it stands, in proportion to its occupancy."""
     density, materials = [matter.density], [*matter.materials]
     for host in hosts:
@@ -87,7 +89,9 @@ def resampled(phantom: Phantom, grid: Grid) -> Float[Tensor, "m k j i"]:
     ijk = transform(phantom.grid.ijk_from_world, grid.centers())
     sizes = torch.tensor(phantom.grid.shape[::-1], dtype=torch.float64)
     where = ((2 * ijk + 1) / sizes - 1).to(phantom.density)
-    return grid_sample(phantom.density[None], where[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+    return grid_sample(phantom.density[None], where[None], mode="bilinear", padding_mode="zeros", align_corners=False)[
+        0
+    ]
 
 
 def _merged(density: Tensor, materials: tuple[Material, ...], grid: Grid) -> Phantom:

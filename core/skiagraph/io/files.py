@@ -62,9 +62,13 @@ def stem_of(path: Path) -> str:
 
 def there(path: Path, wanted: str) -> Path:
     """The same path. Raises DataError if nothing readable is there."""
-    if not path.exists():
+    try:
+        found, empty = path.exists(), path.is_file() and path.stat().st_size == 0
+    except OSError as error:
+        raise DataError(f"cannot look at {path}: {error.strerror}; give {wanted}") from error
+    if not found:
         raise DataError(f"nothing at {path}; give {wanted}")
-    if path.is_file() and path.stat().st_size == 0:
+    if empty:
         raise DataError(f"{path} is empty; give {wanted}")
     return path
 

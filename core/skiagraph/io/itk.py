@@ -1,5 +1,6 @@
 """Images as ITK reads and writes them: LPS millimetres, NIfTI's RAS crossed on the way."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ READABLE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".seg.nrrd", ".mha", ".mhd")
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha")
 _NRRD_SPACES = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior")
 _MOST_VOXELS = 4_000_000_000
+_MOST_PACKED = 1100
+"""Voxels a byte of a file: what gzip reaches at best, on bytes that are all the same."""
 
 
 def read_itk(path: Path, wanted: str) -> sitk.Image:
@@ -31,8 +34,7 @@ def read_itk(path: Path, wanted: str) -> sitk.Image:
         raise DataError(f"{path} is a picture of {' x '.join(map(str, size))} voxels; give a 3D volume")
     if any(n > 1 for n in size[3:]):
         raise DataError(f"{path} has {' x '.join(map(str, size))} voxels, several volumes; give one 3D volume")
-    if np.prod([float(n) for n in size]) > _MOST_VOXELS:
-        raise DataError(f"{path} says it has {' x '.join(map(str, size))} voxels; give at most {_MOST_VOXELS:g}")
+    check_size(path, size)
     if suffix_of(path) in (".nii", ".nii.gz"):
         check_nifti(path)
     if suffix_of(path) in (".nrrd", ".nhdr", ".seg.nrrd"):
@@ -41,6 +43,17 @@ def read_itk(path: Path, wanted: str) -> sitk.Image:
         reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
     with decoding(path, wanted):
         return reader.Execute()
+
+
+def check_size(path: Path, size: tuple[int, ...]) -> None:
+    """Raise DataError if a header claims more voxels than the file can hold or we do: before any memory is asked for."""
+    voxels = math.prod(size)
+    if voxels > _MOST_VOXELS:
+        raise DataError(f"{path} says it has {' x '.join(map(str, size))} voxels; give at most {_MOST_VOXELS:g}")
+    if suffix_of(path) not in (".mhd", ".nhdr") and voxels > _MOST_PACKED * path.stat().st_size:
+        raise DataError(
+            f"{path} says it has {' x '.join(map(str, size))} voxels, more than fit; it is broken, copy it again"
+        )
 
 
 def _check_space(reader: sitk.ImageFileReader, path: Path) -> None:

@@ -15,7 +15,7 @@ from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import View
 from skiagraph.io.dicom_xray import read_xray_dicom
 from skiagraph.io.files import decoding, read_json, stem_of, suffix_of, there, writing
-from skiagraph.io.itk import save_itk
+from skiagraph.io.itk import check_size, save_itk
 from skiagraph.io.nifti import check_numbers
 from skiagraph.io.records import from_json
 from skiagraph.io.xray import XrayImage as XrayImage
@@ -172,8 +172,9 @@ def _from_itk(path: Path, frame: int) -> tuple[np.ndarray, tuple[float, float]]:
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         size = reader.GetSize()
-        if np.prod([float(n) for n in size]) > 4 * MOST_PIXELS or any(n > 1 for n in size[2:]):
+        if any(n > 1 for n in size[2:]):
             raise DataError(f"{path} has {' x '.join(map(str, size))} voxels; give one picture, not a volume")
+        check_size(path, size)
         if suffix_of(path) in (".nii", ".nii.gz"):
             check_numbers(path)
         image = reader.Execute()

@@ -65,19 +65,23 @@ class Demo:
             planned = plan(VIEWS[name], carm, patient.landmarks, patient.center)
             report(done, steps, planned.standard.title)
             shots[name] = shoot(
-                REALISTIC, scene, planned.view, generator(self.seed + done), carm.name,
+                REALISTIC, scene, planned.view, carm, generator(self.seed + done),
                 standard_view=name, title=planned.standard.title, words=planned.words, frame=planned.frame,
                 approximate=planned.approximate, fidelity="realistic", seed=self.seed + done,
             )  # fmt: skip
             for ending in (".png", ".dcm"):
-                files += [file for file in save(shots[name], self.output / f"{name}{ending}", kvp=90.0) if file not in files]
+                files += [
+                    file for file in save(shots[name], self.output / f"{name}{ending}", kvp=90.0) if file not in files
+                ]
         report(steps - 2, steps, "three fidelities")
         fidelities = self.fidelities(patient, shots["ap"])
         report(steps - 1, steps, "writing the report")
         files += [self.output / "contact_sheet.png", self.output / "report.html"]
         write_sheet(files[-2], [_panel(shot) for shot in shots.values()], "Skiagraph: standard views, labelled")
         exhibits = [Exhibit(name, shot) for name, shot in shots.items()]
-        write_page(files[-1], exhibits, fidelities, patient, "the body skiagraph makes" if self.ct is None else str(self.ct))
+        write_page(
+            files[-1], exhibits, fidelities, patient, "the body skiagraph makes" if self.ct is None else str(self.ct)
+        )
         report(steps, steps, "done")
         return files
 
@@ -87,7 +91,7 @@ class Demo:
         taken = {}
         for name, renderer in FIDELITIES.items():
             scene = Scene((renderer.decompose(patient.volume),), (), patient.landmarks)
-            taken[name] = shoot(renderer, scene, small, generator(self.seed), "generic")
+            taken[name] = shoot(renderer, scene, small, shot.carm, generator(self.seed))
         return taken
 
 

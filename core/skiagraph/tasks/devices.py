@@ -20,7 +20,9 @@ class Devices:
 
     def run(self, report: Report = silent) -> list[Path]:
         """Print the table."""
-        table = Table("device", "source to panel", "to isocentre", "panel", "pixel", "orbital", "angulation", "figures from")
+        table = Table(
+            "device", "source to panel", "to isocentre", "panel", "pixel", "orbital", "angulation", "figures from"
+        )
         for carm in DEVICES.values():
             rows, columns = carm.panel_pixels
             table.add_row(

@@ -85,9 +85,9 @@ def write_page(
     """The report of one patient's X-rays."""
     known = all(name in patient.landmarks for name in PelvicFrame.needs())
     k, j, i = patient.volume.grid.shape
-    page = Environment(loader=PackageLoader("skiagraph.tasks", "pages"), autoescape=True, trim_blocks=True).get_template(
-        "report.html"
-    )
+    page = Environment(
+        loader=PackageLoader("skiagraph.tasks", "pages"), autoescape=True, trim_blocks=True
+    ).get_template("report.html")
     text = page.render(
         exhibits=exhibits,
         fidelities={name: as_data(picture(shot.transmission)) for name, shot in fidelities.items()},

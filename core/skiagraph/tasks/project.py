@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import tyro
 
 from skiagraph.anatomy import STRUCTURE_NAMES
@@ -17,7 +16,7 @@ from skiagraph.io.pictures import read_xray
 from skiagraph.io.records import Record, read_record
 from skiagraph.io.volumes import read_labels
 from skiagraph.tasks.sheet import Panel, write_sheet
-from skiagraph.tasks.shot import Shot, beside, save_labels
+from skiagraph.tasks.shot import beside, save_labels
 from skiagraph.tasks.task import Report, silent
 from skiagraph.volume import Landmarks
 
@@ -56,14 +55,14 @@ class Project:
             known = list(labels.names.values())
             ours = [name for name in STRUCTURE_NAMES if name in known]
             projection = project_labels(labels, view, ours or known)
-        shot = Shot(torch.ones(view.size), Record.of(view, landmarks, projected_into=str(self.xray)), projection)
-        files = save_labels(shot, self.output)
+        record = Record.of(view, landmarks, projected_into=str(self.xray))
+        files = save_labels(record, projection, self.output)
         if suffix_of(self.xray) != ".json":
             files.append(beside(self.output, "_overlay.png"))
             image = read_xray(self.xray).pixels
             image = (image - image.min()) / (image.max() - image.min()).clamp(min=1e-9)
             masks = None if projection is None else projection.masks
-            write_sheet(files[-1], [Panel(image, self.xray.name, shot.record.keypoints, masks)])
+            write_sheet(files[-1], [Panel(image, self.xray.name, record.keypoints, masks)])
         report(2, 2, "done")
         return files
 
@@ -76,5 +75,7 @@ class Project:
             return read_record(beside_it).view
         found = read_view(self.xray, float64(self.isocenter)) if suffix_of(self.xray) in (".dcm", "") else None
         if found is None:
-            raise DataError(f"{self.xray} does not say where it was taken from; give a DICOM file with geometry or a .json record")
+            raise DataError(
+                f"{self.xray} does not say where it was taken from; give a DICOM file with geometry or a .json record"
+            )
         return found

@@ -7,12 +7,12 @@ from typing import Literal
 import tyro
 
 from skiagraph.carm import CArm, Side, clinical, device
-from skiagraph.drr.display import Bone
 from skiagraph.drr.engines import engine
 from skiagraph.drr.render import FIDELITIES, Renderer
 from skiagraph.drr.scene import Scene
 from skiagraph.errors import GeometryError
 from skiagraph.geometry import View, float64
+from skiagraph.io.xray import Bone
 from skiagraph.physics.spectrum import Spectrum
 from skiagraph.planning import Frame, plan, standard_view
 from skiagraph.tasks.patient import Patient, generator
@@ -80,7 +80,7 @@ class Render:
         labels = () if patient.labels is None else (patient.labels,)
         scene = Scene((renderer.decompose(patient.volume),), labels, patient.landmarks)
         said |= {"fidelity": self.fidelity, "seed": self.seed, "photons": str(renderer.panel.photons)}
-        shot = shoot(renderer, scene, view, generator(self.seed), self.device, **said)
+        shot = shoot(renderer, scene, view, carm, generator(self.seed), **said)
         report(2, 3, "writing")
         files = save(shot, self.output, self.bone, self.kvp or (90.0 if self.fidelity == "realistic" else None))
         report(3, 3, "done")

@@ -63,4 +63,7 @@ class Run:
     def run(self, report: Report = silent) -> list[Path]:
         """Run it; the files written."""
         content = read_json(self.request, 'a request such as {"task": "render", "volume": ..., "output": ...}')
-        return perform(task_from(content.get("request", {}) | {"task": content.get("task")} if "request" in content else content), report)
+        return perform(
+            task_from(content.get("request", {}) | {"task": content.get("task")} if "request" in content else content),
+            report,
+        )

@@ -9,17 +9,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from skiagraph.anatomy import STRUCTURE_NAMES
-from skiagraph.drr.display import Bone, picture
+from skiagraph.carm import CArm
+from skiagraph.drr.display import picture
 from skiagraph.drr.project import Projection, project_labels
 from skiagraph.drr.render import Renderer
 from skiagraph.drr.scene import Scene
 from skiagraph.errors import DataError
 from skiagraph.geometry import View
-from skiagraph.io.dicom_xray import write_dicom
+from skiagraph.io.dicom_xray import write_xray_dicom
 from skiagraph.io.files import stem_of, suffix_of
 from skiagraph.io.markups import write_keypoints
 from skiagraph.io.pictures import write_mask, write_picture, write_transmission
 from skiagraph.io.records import Record, write_record
+from skiagraph.io.xray import Bone
 
 PICTURES = (".png", ".dcm")
 """Endings of what people look at: logarithmic and windowed."""
@@ -32,6 +34,7 @@ class Shot:
     """An X-ray, its geometry and its labels."""
 
     transmission: Float[Tensor, "v u"]
+    carm: CArm
     record: Record
     projection: Projection | None
 
@@ -41,9 +44,7 @@ class Shot:
         return self.record.view
 
 
-def shoot(
-    renderer: Renderer, scene: Scene, view: View, rng: torch.Generator, device: str, **said: Any
-) -> Shot:
+def shoot(renderer: Renderer, scene: Scene, view: View, carm: CArm, rng: torch.Generator, **said: Any) -> Shot:
     """Take an X-ray of a scene and project what is known of it; `said` goes into the record."""
     transmission = renderer(scene.phantoms, view, rng)
     projection = None
@@ -54,7 +55,7 @@ def shoot(
         said["structures"] = {
             name: {"area_mm2": round(area, 3)} for name, area in zip(projection.names, projection.areas.tolist())
         }
-    return Shot(transmission, Record.of(view, scene.landmarks, device, **said), projection)
+    return Shot(transmission, carm, Record.of(view, scene.landmarks, carm.name, **said), projection)
 
 
 def check_output(path: Path) -> None:
@@ -67,24 +68,24 @@ def save(shot: Shot, path: Path, bone: Bone = "bright", kvp: float | None = None
     """The picture, its record, its landmarks as markups and a mask for each structure; the files written."""
     check_output(path)
     if suffix_of(path) == ".dcm":
-        write_dicom(path, picture(shot.transmission, bone), shot.record, bone=bone, kvp=kvp)
+        image = picture(shot.transmission, bone)
+        write_xray_dicom(path, image, shot.view, carm=shot.carm, bone=bone, kvp=kvp, record=shot.record)
     elif suffix_of(path) == ".png":
         write_picture(path, picture(shot.transmission, bone))
     else:
         write_transmission(path, shot.transmission, shot.view)
-    return [path, *save_labels(shot, path)]
+    return [path, *save_labels(shot.record, shot.projection, path)]
 
 
-def save_labels(shot: Shot, path: Path) -> list[Path]:
+def save_labels(record: Record, projection: Projection | None, path: Path) -> list[Path]:
     """What stands beside a picture: `.json`, `.mrk.json` and a folder of masks, all under its stem."""
-    record_path = beside(path, ".json")
-    write_record(record_path, shot.record)
-    files = [record_path]
-    if shot.record.keypoints.names:
+    files = [beside(path, ".json")]
+    write_record(files[0], record)
+    if record.keypoints.names:
         files.append(beside(path, ".mrk.json"))
-        write_keypoints(files[-1], shot.record.keypoints, view=shot.view)
-    if shot.projection is not None:
-        for name, mask in zip(shot.projection.names, shot.projection.masks):
+        write_keypoints(files[-1], record.keypoints, view=record.view)
+    if projection is not None:
+        for name, mask in zip(projection.names, projection.masks):
             files.append(path.with_name(f"{stem_of(path)}_masks") / f"{name}.png")
             write_mask(files[-1], mask)
     return files
@@ -93,4 +94,3 @@ def save_labels(shot: Shot, path: Path) -> list[Path]:
 def beside(path: Path, ending: str) -> Path:
     """A file with the same stem and another ending."""
     return path.with_name(stem_of(path) + ending)
-

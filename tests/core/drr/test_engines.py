@@ -162,4 +162,6 @@ def test_an_engine_that_is_not_there_says_which_are():
     with pytest.raises(BackendError, match="reference"):
         engine("warp drive")
     with pytest.raises(GeometryError, match="give one shape"):
-        reference.integrate(torch.zeros(1, 2, 2, 2), Grid.centred((3, 3, 3), (1, 1, 1)), GENERIC.view(float64([0, 0, 0])))
+        reference.integrate(
+            torch.zeros(1, 2, 2, 2), Grid.centred((3, 3, 3), (1, 1, 1)), GENERIC.view(float64([0, 0, 0]))
+        )

@@ -118,7 +118,11 @@ def test_a_bone_that_moves_takes_its_label_and_landmark_along(jointed):
 
 
 def test_resampling_onto_its_own_grid_changes_nothing(rng):
-    phantom = Phantom(torch.rand(2, 5, 6, 7, generator=rng), (material("water"), material("cortical_bone")), Grid.of((5, 6, 7), (1, 2, 3)))
+    phantom = Phantom(
+        torch.rand(2, 5, 6, 7, generator=rng),
+        (material("water"), material("cortical_bone")),
+        Grid.of((5, 6, 7), (1, 2, 3)),
+    )
     assert torch.allclose(resampled(phantom, phantom.grid), phantom.density, atol=1e-5)
 
 

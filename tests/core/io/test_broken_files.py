@@ -76,13 +76,13 @@ def whole(folder: Path, name: str) -> bytes:
 
 def answers(path: Path, reader) -> bool:
     """Whether the reader found something; an error that is not one line fails."""
+    said = ""
     try:
         reader(path)
     except SkiagraphError as error:
-        assert str(error).strip()
-        assert "\n" not in str(error)
-        return False
-    return True
+        said = str(error)
+    assert "\n" not in said
+    return not said
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -102,7 +102,7 @@ def test_a_slice_that_is_there_twice_is_refused(tmp_path):
 def test_unequal_gaps_are_refused(tmp_path):
     write_series(tmp_path)
     write_slice(tmp_path / "z.dcm", stored()[0], [-30.0, 12.0, -387.4])
-    with pytest.raises(GeometryError, match="some 0.60 mm off"):
+    with pytest.raises(GeometryError, match=r"some 0\.60 mm off"):
         read_volume(tmp_path)
 
 

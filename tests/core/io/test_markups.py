@@ -46,7 +46,8 @@ def _markup(system, **changes):
 @pytest.mark.parametrize(("system", "sign"), [("LPS", 1), ("1", 1), (1, 1), ("RAS", -1), ("0", -1), (0, -1)])
 def test_slicers_coordinate_systems_meet_in_lps(tmp_path, system, sign):
     (tmp_path / "a.mrk.json").write_text(json.dumps(_markup(system)))
-    rows = "# Markups fiducial file version = 4.6\n# CoordinateSystem = {}\n# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
+    rows = "# Markups fiducial file version = 4.6\n# CoordinateSystem = {}\n# columns = "
+    rows += "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
     row = "vtkMRMLMarkupsFiducialNode_0,1,2,3,0,0,0,1,1,1,0,FH-l,,\n"
     (tmp_path / "a.fcsv").write_text(rows.format(system) + row)
     for name in ("a.mrk.json", "a.fcsv"):
