@@ -72,7 +72,7 @@ class CArm:
     angulation_range: tuple[float, float] = (-180.0, 180.0)
     """Degrees."""
     lateral_offset: float = 0.0
-    """Millimetres along the image's columns from the beam to the isocentre; not zero if the C does not turn about its beam."""
+    """Millimetres along the image's columns from the beam to the isocentre; 0 if the C turns about its beam."""
     side: Side = "right"
     """Which side of the patient the device stands on; the other side mirrors the orbital range."""
     reference: str = ""
@@ -116,8 +116,7 @@ class CArm:
 
     def aimed_at(self, target: Point, primary: float = 0.0, secondary: float = 0.0, roll: float = 0.0) -> View:
         """The view whose beam passes through `target`, which lies as far from the source as the isocentre."""
-        view = replace(self, lateral_offset=0.0).view(target, primary, secondary, roll)
-        return view
+        return replace(self, lateral_offset=0.0).view(target, primary, secondary, roll)
 
     def isocenter(self, view: View) -> Point:
         """Where this device's isocentre is when it takes a view; turn about it to see how the picture drifts."""
@@ -179,7 +178,7 @@ GENERIC = CArm(
     source_to_isocenter=900.0,
     panel_pixels=(1536, 1536),
     pixel_spacing=0.28,
-    reference="our choice: a 43 cm (17 inch) flat panel, 32 cm at the isocentre, so that an adult pelvis fits; no limits",
+    reference="our choice: a 43 cm (17 inch) panel, 32 cm at the isocentre, so that an adult pelvis fits; no limits",
 )
 
 CIOS_FUSION = CArm(

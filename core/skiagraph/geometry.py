@@ -340,8 +340,10 @@ class View:
             raise GeometryError(
                 f"cannot batch {len(views)} views of sizes {sorted({v.size for v in views})}; give one size"
             )
-        parts = ("source", "origin", "u_step", "v_step")
-        return cls(*(torch.stack([getattr(view, part) for view in views]) for part in parts), size=views[0].size)
+        source, origin, u_step, v_step = (
+            torch.stack([getattr(view, part) for view in views]) for part in ("source", "origin", "u_step", "v_step")
+        )
+        return cls(source, origin, u_step, v_step, views[0].size)
 
 
 def box_around(mask: Bool[Tensor, "k j i"]) -> tuple[slice, slice, slice] | None:

@@ -77,8 +77,8 @@ def build(person: Person, spacing: float = 1.5) -> Body:
         index[where][k[inside], j[inside], i[inside]] = NUMBER[made.structure]
     hu += 6.0 * torch.randn(hu.shape, generator=rng).numpy()
     grid = Grid.of(lattice.shape, (spacing,) * 3, lattice.origin.tolist())
-    points = {**hip.hip_landmarks(pelvis, "left"), **hip.hip_landmarks(pelvis, "right")}
-    landmarks = Landmarks.of({name: points[name].tolist() for name in LANDMARK_NAMES})
+    placed = {**hip.hip_landmarks(pelvis, "left"), **hip.hip_landmarks(pelvis, "right")}
+    landmarks = Landmarks.of({name: placed[name].tolist() for name in LANDMARK_NAMES})
     volume = Volume(torch.from_numpy(np.clip(hu, -1000, 3000)), grid)
     return Body(volume, Labels(torch.from_numpy(index), grid, STRUCTURE_INDEX), landmarks)
 

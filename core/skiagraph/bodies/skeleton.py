@@ -187,7 +187,8 @@ class Lattice:
         high = np.ceil((box[1] + margin - self.origin) / self.spacing).astype(int)[::-1] + 1
         limits = within or tuple(slice(0, n) for n in self.shape)
         k, j, i = (
-            slice(min(max(a, s.start), s.stop), min(max(b, s.start), s.stop)) for a, b, s in zip(low, high, limits)
+            slice(min(max(a, s.start), s.stop), min(max(b, s.start), s.stop))
+            for a, b, s in zip(low.tolist(), high.tolist(), limits)
         )
         return k, j, i
 

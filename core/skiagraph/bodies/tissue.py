@@ -79,10 +79,10 @@ def soft_tissue(layers: Layers, lattice: Lattice, first: int, last: int) -> Floa
     """Hounsfield units in the slices from `first` up to `last` of a lattice, as if there were no bones."""
     h = lattice.spacing
 
-    def fine(layer: Float[ndarray, "k j i"]) -> Float[ndarray, "k j i"]:
+    def fine(layer: Float[ndarray, "k j i"]) -> Float[ndarray, "_k _j _i"]:
         return _stretched(layer, lattice.shape, first, last)
 
-    def share(layer: Float[ndarray, "k j i"]) -> Float[ndarray, "k j i"]:
+    def share(layer: Float[ndarray, "k j i"]) -> Float[ndarray, "_k _j _i"]:
         return np.clip(0.5 - fine(layer) / h, 0, 1)
 
     mottle = fine(layers.mottle)

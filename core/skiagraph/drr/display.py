@@ -52,7 +52,7 @@ def _smooth(image: Float[Tensor, "v u"], width: float) -> Float[Tensor, "v u"]:
 
 
 def picture(transmission: Float[Tensor, "v u"], bone: Bone = "bright") -> Float[Tensor, "v u"]:
-    """An X-ray 0...1 as people are used to: logarithmic, balanced, windowed, bone bright (or dark, as on old screens)."""
+    """An X-ray 0...1 as people are used to: logarithmic, balanced, windowed, bone bright (or dark)."""
     through = attenuation(transmission)
     shown = window(balanced(through), among=through > OPEN_FIELD)
     return shown if bone == "bright" else 1.0 - shown

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from skiagraph.drr import native, reference
@@ -21,6 +21,13 @@ def fastest(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Te
     if native.available() and plain and not wants_gradient:
         return native.integrate(field, grid, view)
     return reference.integrate(field, grid, view)
+
+
+def thickness(
+    index: Shaped[Tensor, "k j i"], numbers: Int[Tensor, "m"], grid: Grid, view: View
+) -> tuple[Float[Tensor, "m v u"], Float[Tensor, "m v u"]]:
+    """Millimetres of each label along each ray and the way to it, by the native engine where it was built."""
+    return (native if native.available() else reference).thickness(index, numbers, grid, view)
 
 
 ENGINES: dict[str, Engine] = {"fastest": fastest, "reference": reference.integrate, "native": native.integrate}

@@ -4,9 +4,10 @@ import ctypes
 import sysconfig
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from skiagraph.errors import BackendError, GeometryError
@@ -26,23 +27,33 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
         return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
     values = field.detach().to("cpu", torch.float32).contiguous()
     out = torch.empty(len(field), *view.size)
-    ijk_from_world = grid.ijk_from_world
-    turn = ijk_from_world[:3, :3]
-    k, j, i = grid.shape
     library().skiagraph_joseph(
-        _floats(values),
+        _pointer(values, ctypes.c_float),
         len(field),
-        (ctypes.c_int64 * 3)(i, j, k),
-        _doubles(transform(ijk_from_world, view.source)),
-        _doubles(transform(ijk_from_world, view.origin)),
-        _doubles(turn @ view.u_step),
-        _doubles(turn @ view.v_step),
-        _doubles(grid.world_from_ijk[:3, :3].reshape(-1)),
-        *view.size,
-        _floats(out),
+        *_placed(grid, view),
+        _pointer(out, ctypes.c_float),
         torch.get_num_threads(),
     )
     return out.to(field.device)
+
+
+def thickness(
+    index: Shaped[Tensor, "k j i"], numbers: Int[Tensor, "m"], grid: Grid, view: View
+) -> tuple[Float[Tensor, "m v u"], Float[Tensor, "m v u"]]:
+    """How many millimetres of each label a single view's rays run through, and how far from the source they meet it."""
+    stored, wanted = index.to("cpu", torch.int16).contiguous(), numbers.to("cpu", torch.int16).contiguous()
+    through = torch.empty(len(numbers), *view.size)
+    first = torch.empty_like(through)
+    library().skiagraph_thickness(
+        _pointer(stored, ctypes.c_int16),
+        _pointer(wanted, ctypes.c_int16),
+        len(numbers),
+        *_placed(grid, view),
+        _pointer(through, ctypes.c_float),
+        _pointer(first, ctypes.c_float),
+        torch.get_num_threads(),
+    )
+    return through, first
 
 
 def available() -> bool:
@@ -59,12 +70,12 @@ def library() -> ctypes.CDLL:
             "the native engine was not built; reinstall skiagraph with a C++ compiler, or use engine 'reference'"
         )
     loaded = ctypes.CDLL(str(path))
-    numbers, count = ctypes.POINTER(ctypes.c_double), ctypes.c_int64
-    loaded.skiagraph_joseph.restype = None
-    loaded.skiagraph_joseph.argtypes = [
-        ctypes.POINTER(ctypes.c_float), count, ctypes.POINTER(count), numbers, numbers, numbers, numbers, numbers,
-        count, count, ctypes.POINTER(ctypes.c_float), ctypes.c_int32,
-    ]  # fmt: skip
+    reals, count, image = ctypes.POINTER(ctypes.c_double), ctypes.c_int64, ctypes.POINTER(ctypes.c_float)
+    labels = ctypes.POINTER(ctypes.c_int16)
+    placed: list[Any] = [ctypes.POINTER(count), reals, reals, reals, reals, reals, count, count]
+    loaded.skiagraph_joseph.restype = loaded.skiagraph_thickness.restype = None
+    loaded.skiagraph_joseph.argtypes = [image, count, *placed, image, ctypes.c_int32]
+    loaded.skiagraph_thickness.argtypes = [labels, labels, count, *placed, image, image, ctypes.c_int32]
     return loaded
 
 
@@ -75,8 +86,24 @@ def _path() -> Path | None:
     return next((home / name for home in homes for name in NAMES if (home / name).exists()), None)
 
 
-def _floats(values: Tensor) -> "ctypes._Pointer[ctypes.c_float]":
-    return ctypes.cast(values.data_ptr(), ctypes.POINTER(ctypes.c_float))
+def _placed(grid: Grid, view: View) -> tuple[Any, ...]:
+    """Size, source, corner, steps, metric, rows and columns, as the library takes them: in voxel coordinates."""
+    ijk_from_world = grid.ijk_from_world
+    turn = ijk_from_world[:3, :3]
+    k, j, i = grid.shape
+    return (
+        (ctypes.c_int64 * 3)(i, j, k),
+        _doubles(transform(ijk_from_world, view.source)),
+        _doubles(transform(ijk_from_world, view.origin)),
+        _doubles(turn @ view.u_step),
+        _doubles(turn @ view.v_step),
+        _doubles(grid.world_from_ijk[:3, :3].reshape(-1)),
+        *view.size,
+    )
+
+
+def _pointer(values: Tensor, kind: Any) -> Any:
+    return ctypes.cast(values.data_ptr(), ctypes.POINTER(kind))
 
 
 def _doubles(values: Tensor) -> "ctypes.Array[ctypes.c_double]":

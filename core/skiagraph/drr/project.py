@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from skiagraph.drr.reference import thickness
+from skiagraph.drr.engines import thickness
 from skiagraph.geometry import Grid, View, box_around
 from skiagraph.volume import Labels
 

@@ -31,7 +31,7 @@ def read_dicom(path: Path, wanted: str = "a DICOM file") -> Dataset:
     """A DICOM file, whole."""
     there(path, wanted)
     with quiet(), decoding(path, wanted):
-        dataset = pydicom.dcmread(path, force=_named_dicom(path))
+        dataset = _converted(pydicom.dcmread(path, force=_named_dicom(path)))
         if "SOPClassUID" not in dataset:
             raise DataError(f"{path} has no SOP Class UID (0008,0016); give {wanted}")
     return dataset
@@ -44,7 +44,7 @@ def read_header(path: Path, keywords: Sequence[str]) -> Dataset | None:
             dataset = pydicom.dcmread(
                 path, force=_named_dicom(path), stop_before_pixels=True, specific_tags=[*keywords, "SOPClassUID"]
             )
-            return dataset if "SOPClassUID" in dataset else None
+            return _converted(dataset) if "SOPClassUID" in dataset else None
     except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError, TypeError):
         return None
 
@@ -84,6 +84,20 @@ def named(keyword: str) -> str:
     """A keyword with its tag, as people look it up."""
     tag = tag_for_keyword(keyword)
     return keyword if tag is None else f"{keyword_for_tag(tag)} ({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _converted(dataset: Dataset) -> Dataset:
+    """The dataset without what cannot be read of it: pydicom converts, and fails, only when an element is asked for."""
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except Exception:  # as many kinds as there are value representations; the element counts as missing
+            del dataset[tag]
+            continue
+        if element.VR == "SQ":
+            for item in element.value:
+                _converted(item)
+    return dataset
 
 
 def _named_dicom(path: Path) -> bool:

@@ -235,7 +235,7 @@ def _shown(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     ends = np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] if signed else [0, 2**bits - 1], dtype=np.float64)
     values = stored
     if has(dataset, "ModalityLUTSequence"):
-        # In XA and RF this table leads back to linear intensity and is no part of the display (PS3.4 N.2.1).
+        # In XA and RF this table leads back to linear intensity, not to the display (as PS3.17 FFF.2.3.1.3.4).
         if dataset.get("Modality") not in ("XA", "RF"):
             values = apply_modality_lut(stored, dataset)
             ends = np.array([0, 2.0 ** int(dataset.ModalityLUTSequence[0].LUTDescriptor[2]) - 1])

@@ -10,6 +10,7 @@ import torch
 from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import Grid
 from skiagraph.io.files import decoding, one_line, suffix_of, there, writing
+from skiagraph.io.metaimage import check_metaimage
 from skiagraph.io.nifti import check_nifti, check_numbers
 
 READABLE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".seg.nrrd", ".mha", ".mhd")
@@ -23,6 +24,8 @@ _MOST_PACKED = 1100
 def read_itk(path: Path, wanted: str) -> sitk.Image:
     """A 3D image of one number a voxel whose place in the body is known; 4D with a single time counts as 3D."""
     there(path, wanted)
+    if suffix_of(path) in (".mha", ".mhd"):
+        check_metaimage(path)
     reader = sitk.ImageFileReader()
     with decoding(path, wanted):
         reader.SetFileName(str(path))
@@ -46,7 +49,7 @@ def read_itk(path: Path, wanted: str) -> sitk.Image:
 
 
 def check_size(path: Path, size: tuple[int, ...]) -> None:
-    """Raise DataError if a header claims more voxels than the file can hold or we do: before any memory is asked for."""
+    """Raise DataError if a header claims more voxels than its file can hold, before memory is asked for."""
     voxels = math.prod(size)
     if voxels > _MOST_VOXELS:
         raise DataError(f"{path} says it has {' x '.join(map(str, size))} voxels; give at most {_MOST_VOXELS:g}")

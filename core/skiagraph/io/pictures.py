@@ -16,6 +16,7 @@ from skiagraph.geometry import View
 from skiagraph.io.dicom_xray import read_xray_dicom
 from skiagraph.io.files import decoding, read_json, stem_of, suffix_of, there, writing
 from skiagraph.io.itk import check_size, save_itk
+from skiagraph.io.metaimage import check_metaimage
 from skiagraph.io.nifti import check_numbers
 from skiagraph.io.records import from_json
 from skiagraph.io.xray import XrayImage as XrayImage
@@ -30,9 +31,10 @@ _PLACED = (".nrrd", ".nii", ".nii.gz", ".mha")
 
 
 def read_xray(path: Path, frame: int = 0) -> XrayImage:
-    """An X-ray as a screen shows it: rows and columns as in the file, 0 (black) to 1 (white) unless stored as floats.
+    """An X-ray as a screen shows it: rows and columns as in the file, 0 (black) to 1 (white).
 
-    The view comes from our own DICOM, or from the record (`<stem>.json`) beside a picture; else it is None.
+    Floats and signed numbers, which name no range, keep their values. The view comes from our own DICOM or from
+    the record (`<stem>.json`) beside a picture; else it is None.
     """
     there(path, WANTED)
     if path.is_dir():
@@ -167,6 +169,8 @@ def _from_tiff(path: Path, frame: int) -> tuple[np.ndarray, int]:
 
 def _from_itk(path: Path, frame: int) -> tuple[np.ndarray, tuple[float, float]]:
     _check_frame(frame, 1, path)
+    if suffix_of(path) in (".mha", ".mhd"):
+        check_metaimage(path)
     reader = sitk.ImageFileReader()
     with decoding(path, WANTED):
         reader.SetFileName(str(path))

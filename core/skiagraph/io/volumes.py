@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from skiagraph.anatomy import STRUCTURE_INDEX, canonical
-from skiagraph.errors import DataError
+from skiagraph.errors import DataError, GeometryError
+from skiagraph.geometry import Grid, transform
 from skiagraph.io.dicom_ct import read_ct_series
 from skiagraph.io.files import read_json, stem_of, suffix_of, there, write_json
 from skiagraph.io.itk import READABLE, grid_of, read_itk, tensor_of, write_itk
@@ -98,6 +99,26 @@ def write_labels(path: Path, labels: Labels) -> None:
         raise DataError(f"labels from {index.min()} to {index.max()}; files hold 0 to 32767")
     write_itk(path, index.astype(np.uint8 if index.size == 0 or index.max() < 256 else np.int16), labels.grid)
     write_json(names_path(path), {str(number): name for number, name in labels.names.items()})
+
+
+def onto(labels: Labels, grid: Grid) -> Labels:
+    """The same anatomy on another lattice, by nearest voxel: Slicer crops what it segments, a CT does not.
+
+    Raises GeometryError if nothing of it lies on the new lattice.
+    """
+    there_from_here = labels.grid.ijk_from_world @ grid.world_from_ijk
+    ends = torch.tensor(labels.grid.shape).flip(0)
+    index = torch.zeros(grid.shape, dtype=labels.index.dtype)
+    rows, columns = torch.meshgrid(torch.arange(grid.shape[1]), torch.arange(grid.shape[2]), indexing="ij")
+    for k in range(grid.shape[0]):
+        here = torch.stack([columns, rows, torch.full_like(rows, k)], dim=-1).to(torch.float64)
+        ijk = transform(there_from_here, here).round().long()
+        inside = ((ijk >= 0) & (ijk < ends)).all(dim=-1)
+        i, j, slice_ = ijk[inside].T
+        index[k][inside] = labels.index[slice_, j, i]
+    if bool((labels.index != 0).any()) and not bool((index != 0).any()):
+        raise GeometryError("the labels lie beside the CT; give labels of this CT")
+    return Labels(index, grid, labels.names)
 
 
 def names_path(path: Path) -> Path:

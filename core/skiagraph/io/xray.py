@@ -17,7 +17,7 @@ class XrayImage:
     """An X-ray as a screen shows it, and what its file says of it."""
 
     pixels: Float[Tensor, "v u"]
-    """Larger is brighter; 0 to 1 over the range the file can hold, floats as stored."""
+    """Larger is brighter; 0 to 1 over the range the file can hold; floats and signed numbers as stored."""
     bone: Bone | None = None
     """Whether bone is bright or dark, None if the file does not say."""
     pixel_spacing: tuple[float, float] | None = None

@@ -80,7 +80,7 @@ class Panel:
 
     @classmethod
     def flat(cls) -> "Panel":
-        """A typical panel of caesium iodide on amorphous silicon, behind a grid, in a single shot. The figures are ours.
+        """A typical panel of caesium iodide on amorphous silicon, behind a grid, in one shot. The figures are ours.
 
         100 000 photons (as many as Killeen 2023 takes) on 0.3 mm pixels are about 35 µGy in the open field and half
         of one behind a pelvis; a fluoroscopy frame has a fifth of that or less. A Gaussian of 0.15 mm has an MTF of

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -15,6 +15,8 @@ from skiagraph.tasks.task import Report, silent
 @dataclass(frozen=True)
 class MakeBody:
     """Write a synthetic annotated CT: a lower torso with labels and landmarks."""
+
+    command: ClassVar[str] = "body"
 
     output: tyro.conf.Positional[Path]
     """Folder for the CT, its labels and its landmarks."""

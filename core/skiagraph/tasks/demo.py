@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from skiagraph.bodies import Person, build
 from skiagraph.carm import GENERIC
@@ -25,6 +26,8 @@ SHOWN = (
 @dataclass(frozen=True)
 class Demo:
     """From a body to labelled X-rays: plan the standard views, take them, project the labels, write a report."""
+
+    command: ClassVar[str] = "demo"
 
     output: Path = Path("out/demo")
     """Folder for everything."""

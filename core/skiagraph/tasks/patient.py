@@ -42,7 +42,7 @@ class Patient:
             patient.labels.check_on(patient.volume)
         if len(patient.landmarks.names) and not patient.volume.grid.contains(patient.landmarks.points).any():
             raise DataError(
-                f"none of the {len(patient.landmarks.names)} landmarks lies in the CT; check that they belong to it and "
+                f"none of {len(patient.landmarks.names)} landmarks lies in the CT; check that they belong to it and "
                 "that their file states its coordinate system (LPS or RAS)"
             )
         return patient

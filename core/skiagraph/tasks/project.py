@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import tyro
 
@@ -24,6 +25,8 @@ from skiagraph.volume import Landmarks
 @dataclass(frozen=True)
 class Project:
     """Project points and labels of a CT into the geometry of an existing X-ray."""
+
+    command: ClassVar[str] = "project"
 
     xray: tyro.conf.Positional[Path]
     """The X-ray: a DICOM file that states its geometry, or a picture with its .json record beside it."""

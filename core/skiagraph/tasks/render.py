@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -23,6 +23,8 @@ from skiagraph.tasks.task import Report, silent
 @dataclass(frozen=True)
 class Render:
     """Take an X-ray of a CT."""
+
+    command: ClassVar[str] = "render"
 
     volume: tyro.conf.Positional[Path]
     """CT to look through: NIfTI, NRRD, MetaImage, a DICOM folder, or a folder made by `skiagraph body`."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tyro
 from pydantic import TypeAdapter, ValidationError
@@ -19,14 +19,7 @@ from skiagraph.tasks.render import Render
 from skiagraph.tasks.task import Report, Task, perform, silent
 from skiagraph.tasks.views import Views
 
-TASKS: dict[str, type[Any]] = {
-    "render": Render,
-    "views": Views,
-    "project": Project,
-    "body": MakeBody,
-    "devices": Devices,
-    "demo": Demo,
-}
+TASKS: dict[str, type[Any]] = {kind.command: kind for kind in (Render, Views, Project, MakeBody, Devices, Demo)}
 """What can be asked for, by its command."""
 
 
@@ -53,6 +46,8 @@ def task_from(request: Mapping[str, Any]) -> Task:
 class Run:
     """Run a request written as JSON: {"task": "render", "volume": ..., "output": ..., "view": "inlet"}."""
 
+    command: ClassVar[str] = "run"
+
     request: tyro.conf.Positional[Path]
     """The JSON file; its fields are the command's flags in snake_case."""
 
@@ -62,8 +57,8 @@ class Run:
 
     def run(self, report: Report = silent) -> list[Path]:
         """Run it; the files written."""
-        content = read_json(self.request, 'a request such as {"task": "render", "volume": ..., "output": ...}')
-        return perform(
-            task_from(content.get("request", {}) | {"task": content.get("task")} if "request" in content else content),
-            report,
-        )
+        wanted = 'a request such as {"task": "render", "volume": ..., "output": ...}, or a run.json'
+        content = read_json(self.request, wanted)
+        if "request" in content:
+            content = {**content["request"], "task": content.get("task")}
+        return perform(task_from(content), report)

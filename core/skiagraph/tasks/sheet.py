@@ -41,7 +41,9 @@ def write_sheet(path: Path, panels: Sequence[Panel], title: str = "", columns: i
                 axes.contour(mask.float().numpy(), levels=[0.5], colors=[color], linewidths=0.8)
         if panel.keypoints is not None:
             shown = panel.keypoints.uv[panel.keypoints.visible]
-            axes.scatter(*shown.T.numpy(), s=10, c="#ffd166", edgecolors="black", linewidths=0.4)
+            axes.scatter(
+                shown[:, 0].numpy(), shown[:, 1].numpy(), s=10, c="#ffd166", edgecolors="black", linewidths=0.4
+            )
         axes.set_title(panel.caption, color="white", fontsize=9)
         axes.set_axis_off()
     with writing(path) as part:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 
@@ -20,8 +20,12 @@ def silent(done: int, total: int, doing: str) -> None:
     """Report to nobody."""
 
 
+@runtime_checkable
 class Task(Protocol):
     """Something a user can ask for: a frozen dataclass."""
+
+    command: ClassVar[str]
+    """What it is called on the command line and in requests."""
 
     @property
     def record(self) -> Path | None:
@@ -40,7 +44,7 @@ def perform(task: Task, report: Report = silent) -> list[Path]:
         write_json(
             task.record,
             {
-                "task": type(task).__name__.lower(),
+                "task": task.command,
                 "request": asdict(task),  # type: ignore[call-overload]
                 "versions": {name: version(name) for name in ("skiagraph", "torch", "numpy")},
                 "machine": {"python": platform.python_version(), "system": platform.platform(), "device": "cpu"},

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 from rich.console import Console
@@ -25,6 +25,8 @@ THUMBNAIL = 256
 @dataclass(frozen=True)
 class Views:
     """Plan the standard views of a patient: as a table, as JSON and as a picture."""
+
+    command: ClassVar[str] = "views"
 
     volume: tyro.conf.Positional[Path]
     """CT: NIfTI, NRRD, MetaImage, a DICOM folder, or a folder made by `skiagraph body`."""
@@ -99,7 +101,7 @@ def _table(planned: Mapping[str, PlannedView], pelvis: PelvicFrame | None) -> Ta
     found = "no pelvic landmarks: angles are the table's"
     if pelvis is not None:
         found = f"pelvis: tilt {pelvis.tilt:.1f}°, turn {pelvis.turn:.1f}°, obliquity {pelvis.obliquity:.1f}°"
-    table = Table("view", "primary", "secondary", "display", "aimed at (LPS mm)", "reach", "angles from", caption=found)
+    table = Table("view", "primary", "secondary", "display", "aimed at (LPS mm)", "reach", caption=found)
     for name, view in planned.items():
         table.add_row(
             name + (" ≈" if view.approximate else ""),
@@ -108,6 +110,5 @@ def _table(planned: Mapping[str, PlannedView], pelvis: PelvicFrame | None) -> Ta
             view.words,
             ", ".join(f"{x:.0f}" for x in view.target.tolist()),
             "yes" if view.in_reach else "no; nearest {:.1f}, {:.1f}".format(*view.nearest),
-            view.standard.reference,
         )
     return table

@@ -144,6 +144,20 @@ def test_the_native_engine_does_not_depend_on_the_number_of_threads(rng):
         torch.set_num_threads(many)
 
 
+@pytest.mark.skipif(not native.available(), reason="the native engine was not built here")
+def test_the_native_engine_sees_the_labels_the_reference_sees(rng):
+    grid = Grid.of((20, 24, 28), (1.5, 1.2, 2.0), (3.0, -4.0, 5.0), rotation("x", 10) @ rotation("z", 30))
+    index = torch.randint(0, 4, (20, 24, 28), generator=rng).to(torch.uint8)
+    numbers = torch.tensor([3, 1, 7])
+    for angles in ANGLES:
+        view = GENERIC.with_pixels(120).aimed_at(grid.center, *angles)
+        (through, first), (expected, nearest) = (by.thickness(index, numbers, grid, view) for by in (native, reference))
+        same = (through - expected).abs() < 0.01
+        assert same.float().mean() > 0.998, "all but rays that run between two voxels"
+        assert (first - nearest).abs()[same & first.isfinite()].median() < 1e-3
+        assert torch.isinf(first[2]).all()
+
+
 def test_the_reference_has_gradients_in_field_and_view(rng):
     grid = Grid.centred((9, 9, 9), (4.0, 4.0, 4.0))
     field = Gaussians.draw(3, 8, 8, rng).voxels(grid).double()[None].requires_grad_()

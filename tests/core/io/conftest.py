@@ -1,19 +1,8 @@
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
 from skiagraph.geometry import Grid, rotation
 from skiagraph.volume import Volume
-
-
-@pytest.fixture
-def data() -> Path:
-    folder = Path(os.environ.get("SKIAGRAPH_DATA", Path(__file__).parents[4] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set SKIAGRAPH_DATA")
-    return folder
 
 
 @pytest.fixture
@@ -23,6 +12,6 @@ def oblique() -> Grid:
 
 
 @pytest.fixture
-def body(oblique: Grid) -> Volume:
+def volume(oblique: Grid) -> Volume:
     rng = torch.Generator().manual_seed(1)
     return Volume(torch.randint(-1000, 1500, oblique.shape, generator=rng).float(), oblique)

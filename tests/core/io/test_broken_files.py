@@ -107,6 +107,17 @@ def test_a_file_overwritten_here_and_there_is_one_line_or_read(tmp_path, name):
         answers(tmp_path / name, READERS[name])
 
 
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [(b"NDims = 3", b"NDims =73"), (b"DimSize = 10 9 8", b"DimSize = 90 9 8"), (b"= MET_S", b"= MET_X")],
+)
+def test_a_metaimage_over_which_itk_would_abort_does_not_reach_it(tmp_path, line, wrong):
+    raw = whole(tmp_path, "ct.mha")
+    assert line in raw
+    (tmp_path / "ct.mha").write_bytes(raw.replace(line, wrong))
+    assert not answers(tmp_path / "ct.mha", read_volume)
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_noise_by_any_name_is_one_line(tmp_path, name):
     (tmp_path / name).write_bytes(np.random.default_rng(3).bytes(3000))

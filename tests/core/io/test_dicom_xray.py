@@ -250,6 +250,17 @@ def test_other_modalities_are_refused(tmp_path, image, modality):
         read_xray(stripped(written(tmp_path, image), Modality=modality))
 
 
+def test_an_element_no_one_can_read_counts_as_missing(tmp_path, image):
+    path = stripped(written(tmp_path, image))
+    raw = path.read_bytes()
+    element = b"\x18\x00\x10\x11DS"
+    assert raw.count(element) == 1
+    path.write_bytes(raw.replace(element, b"\x18\x00\x10\x11Ca"))
+    assert read_xray(path).view is None
+    with pytest.raises(DataError, match="no DistanceSourceToDetector"):
+        read_view(path)
+
+
 def test_image_and_view_belong_together(tmp_path, image):
     with pytest.raises(GeometryError, match="the view of this image"):
         written(tmp_path, image[:-1])

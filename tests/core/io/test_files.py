@@ -1,4 +1,3 @@
-import resource
 from pathlib import Path
 
 import pytest
@@ -31,6 +30,7 @@ def test_what_stops_a_write_leaves_the_old_file_and_nothing_else(tmp_path, blow)
 
 
 def test_a_full_disk_is_a_data_error_that_leaves_nothing(tmp_path):
+    resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:

@@ -8,59 +8,59 @@ import torch
 
 from skiagraph.errors import DataError, GeometryError, SkiagraphError
 from skiagraph.geometry import Grid, float64, transform
-from skiagraph.io.volumes import read_labels, read_volume, write_labels, write_volume
+from skiagraph.io.volumes import onto, read_labels, read_volume, write_labels, write_volume
 from skiagraph.volume import Labels, Volume
 
 KINDS = ["ct.nii", "ct.nii.gz", "ct.nrrd", "ct.mha"]
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_an_oblique_ct_comes_back_where_it_was(tmp_path, body, name):
-    write_volume(tmp_path / name, body)
+def test_an_oblique_ct_comes_back_where_it_was(tmp_path, volume, name):
+    write_volume(tmp_path / name, volume)
     back = read_volume(tmp_path / name)
-    assert torch.equal(back.hu, body.hu)
-    assert back.grid.same_as(body.grid, 1e-4)
+    assert torch.equal(back.hu, volume.hu)
+    assert back.grid.same_as(volume.grid, 1e-4)
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_fractions_are_kept(tmp_path, body, name):
-    write_volume(tmp_path / name, Volume(body.hu + 0.25, body.grid))
-    assert torch.equal(read_volume(tmp_path / name).hu, body.hu + 0.25)
+def test_fractions_are_kept(tmp_path, volume, name):
+    write_volume(tmp_path / name, Volume(volume.hu + 0.25, volume.grid))
+    assert torch.equal(read_volume(tmp_path / name).hu, volume.hu + 0.25)
 
 
 @pytest.mark.parametrize("name", ["ct.nii.gz", "ct.nii"])
-def test_nibabel_finds_the_same_number_at_the_same_place_in_ras(tmp_path, body, name):
+def test_nibabel_finds_the_same_number_at_the_same_place_in_ras(tmp_path, volume, name):
     nibabel = pytest.importorskip("nibabel")
-    write_volume(tmp_path / name, body)
+    write_volume(tmp_path / name, volume)
     other = nibabel.load(tmp_path / name)
     i, j, k = 4, 2, 3
     ras = other.affine @ [i, j, k, 1]
-    lps = transform(body.grid.world_from_ijk, float64([i, j, k]))
+    lps = transform(volume.grid.world_from_ijk, float64([i, j, k]))
     np.testing.assert_allclose(ras[:3] * [-1, -1, 1], lps.numpy(), atol=1e-4)
-    assert np.asarray(other.dataobj)[i, j, k] == body.hu[k, j, i]
+    assert np.asarray(other.dataobj)[i, j, k] == volume.hu[k, j, i]
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_file_stored_mirrored_is_the_same_body(tmp_path, body, axis):
+def test_a_file_stored_mirrored_is_the_same_body(tmp_path, volume, axis):
     """NIfTI is often stored from right to left: a left-handed lattice is a lattice like any other."""
-    mirrored = body.grid.world_from_ijk.clone()
-    last = body.grid.shape[2 - axis] - 1
+    mirrored = volume.grid.world_from_ijk.clone()
+    last = volume.grid.shape[2 - axis] - 1
     mirrored[:3, 3] += last * mirrored[:3, axis]
     mirrored[:3, axis] *= -1
-    twin = Volume(body.hu.flip(2 - axis), Grid(body.grid.shape, mirrored))
+    twin = Volume(volume.hu.flip(2 - axis), Grid(volume.grid.shape, mirrored))
     write_volume(tmp_path / "twin.nii.gz", twin)
     back = read_volume(tmp_path / "twin.nii.gz")
-    point = transform(body.grid.world_from_ijk, float64([4.0, 2.0, 3.0]))
+    point = transform(volume.grid.world_from_ijk, float64([4.0, 2.0, 3.0]))
     i, j, k = transform(back.grid.ijk_from_world, point).round().long().tolist()
-    assert back.hu[k, j, i] == body.hu[3, 2, 4]
+    assert back.hu[k, j, i] == volume.hu[3, 2, 4]
     assert float(torch.linalg.det(back.grid.direction)) == pytest.approx(-1, abs=1e-4)
 
 
-def test_a_sheared_lattice_is_not_written_as_a_straight_one(tmp_path, body):
-    sheared = body.grid.world_from_ijk.clone()
+def test_a_sheared_lattice_is_not_written_as_a_straight_one(tmp_path, volume):
+    sheared = volume.grid.world_from_ijk.clone()
     sheared[:3, 2] += 0.5 * sheared[:3, 1]
     with pytest.raises(GeometryError, match="sheared"):
-        write_volume(tmp_path / "ct.nii.gz", Volume(body.hu, Grid(body.grid.shape, sheared)))
+        write_volume(tmp_path / "ct.nii.gz", Volume(volume.hu, Grid(volume.grid.shape, sheared)))
     assert not list(tmp_path.iterdir())
 
 
@@ -265,10 +265,26 @@ def test_real_labels_carry_the_names_beside_them(data):
     labels.check_on(read_volume(data / "ct_chest" / "LIDC-IDRI-0001.nii.gz"))
 
 
-def test_a_disk_that_fills_up_leaves_no_half_ct(tmp_path, body):
-    import resource
+def test_labels_cropped_by_slicer_go_back_onto_the_ct(tmp_path, oblique):
+    rng = torch.Generator().manual_seed(5)
+    index = torch.zeros(oblique.shape, dtype=torch.uint8)
+    index[1:4, 2:5, 1:6] = torch.randint(0, 3, (3, 3, 5), generator=rng, dtype=torch.uint8)
+    whole = Labels(index, oblique, {1: "left_femur", 2: "right_femur"})
+    corner = oblique.world_from_ijk.clone()
+    corner[:3, 3] = transform(oblique.world_from_ijk, float64([1.0, 2.0, 1.0]))
+    write_labels(tmp_path / "a.seg.nrrd", Labels(index[1:4, 2:5, 1:6], Grid((3, 3, 5), corner), whole.names))
+    cropped = read_labels(tmp_path / "a.seg.nrrd")
+    assert torch.equal(onto(cropped, oblique).index, index)
+    assert torch.equal(onto(whole, cropped.grid).index, cropped.index)
+    away = torch.eye(4, dtype=torch.float64)
+    away[0, 3] = 500.0
+    with pytest.raises(GeometryError, match="beside the CT"):
+        onto(whole, oblique.moved(away))
 
-    large = replace(body, hu=torch.randn(40, 60, 70) * 300, grid=Grid.of((40, 60, 70), (1, 1, 1)))
+
+def test_a_disk_that_fills_up_leaves_no_half_ct(tmp_path, volume):
+    resource = pytest.importorskip("resource")
+    large = replace(volume, hu=torch.randn(40, 60, 70) * 300, grid=Grid.of((40, 60, 70), (1, 1, 1)))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for name in KINDS:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
