@@ -175,10 +175,10 @@ class CArm:
 GENERIC = CArm(
     name="generic",
     source_to_panel=1200.0,
-    source_to_isocenter=900.0,
+    source_to_isocenter=1000.0,
     panel_pixels=(1536, 1536),
     pixel_spacing=0.28,
-    reference="our choice: a 43 cm (17 inch) panel, 32 cm at the isocentre, so that an adult pelvis fits; no limits",
+    reference="our choice: a 43 cm (17 inch) panel, 36 cm at the isocentre, so that both hips fit; no limits",
 )
 
 CIOS_FUSION = CArm(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "core" / "skiagraph"
-LINE = re.search(r"^`(errors <.*)`$", (ROOT / "core/docs/architecture.md").read_text(), re.MULTILINE)
+LINE = re.search(r"^`(errors <.*)`$", (ROOT / "core/docs/architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def ranks() -> dict[str, tuple[int, str]]:
@@ -28,7 +28,7 @@ def unit(path: Path) -> str:
 
 def imported(path: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names |= {f"{node.module}.{alias.name}" for alias in node.names}

@@ -25,7 +25,7 @@ LEFT, BACK, HEAD = torch.eye(3, dtype=torch.float64)
 def test_at_zero_the_panel_is_before_the_chest():
     view = GENERIC.view(ORIGIN)
     assert torch.allclose(view.normal, -BACK)
-    assert torch.allclose(view.source, 900 * BACK)
+    assert torch.allclose(view.source, 1000 * BACK)
 
 
 def test_primary_90_is_the_patients_left_and_secondary_90_the_head():

@@ -107,7 +107,7 @@ def test_a_batch_of_views_is_its_views(rng):
 
 def test_what_is_behind_the_source_or_beside_the_panel_is_not_seen():
     view = GENERIC.aimed_at(float64([0.0, 0.0, 0.0]))
-    behind, beside, beyond, there = [0.0, 950.0, 0.0], [400.0, 0.0, 0.0], [0.0, -350.0, 0.0], [5.0, 0.0, 5.0]
+    behind, beside, beyond, there = [0.0, 1050.0, 0.0], [400.0, 0.0, 0.0], [0.0, -250.0, 0.0], [5.0, 0.0, 5.0]
     assert view.sees(float64([behind, beside, beyond, there])).tolist() == [False, False, False, True]
     assert view.depth(float64([behind])).item() < 0
 

@@ -94,7 +94,7 @@ def _skeleton(pelvis: Pelvis, thighs: dict[str, femur.Thigh]) -> list[Made]:
             Made(hip.hip_bone(pelvis, side), f"{side}_hemipelvis", 1350, 190, partial(hip.cortex, pelvis, side))
         )
     bones.append(Made(spine.sacrum(pelvis), "upper_sacrum", 1150, 190, 1.2))
-    bones.extend(Made(bone, "vertebrae", 1200, 230, 1.2) for bone in spine.vertebrae(pelvis))
+    bones.extend(Made(bone, "vertebrae", 1100, 230, 1.0) for bone in spine.vertebrae(pelvis))
     return bones
 
 
@@ -115,7 +115,7 @@ def _bone_hu(
     thickness = np.maximum(thickness * density**0.5 + 0.25 * grain.at(points + 41.0, (5, 5, 5)), 0.4)
     core = np.clip(0.5 - (distance + thickness) / spacing, 0, 1)
     spongy = made.spongy(points) if callable(made.spongy) else made.spongy
-    texture = 0.6 * grain.at(points, (2.0, 6.0, 4.5)) + 0.6 * grain.at(points + 17.0, (9, 12, 12))
+    texture = 0.75 * grain.at(points, (1.7, 5.0, 3.6)) + 0.4 * grain.at(points + 17.0, (8, 12, 12))
     spongy = np.where(spongy > 0, density * spongy * (1 + 0.5 * texture), spongy)
     compact = (0.7 + 0.3 * density) * made.compact
     return around * (1 - bone) + compact * (bone - core) + spongy * core

@@ -48,11 +48,11 @@ ALA = (
     (
         (
             *((34, 42, 108, 10), (40, 46, 100, 11), (40, 54, 90, 12), (36, 64, 80, 11)),
-            *((32, 74, 69, 8), (27, 82, 60, 6), (18, 88, 45, 4.5), (9, 89, 31, 4)),
+            *((30, 75, 68, 8), (23, 83, 58, 6.5), (18, 89, 45, 5), (12, 91, 36, 4), (8, 90, 30, 4)),
         ),
         (
             *((46, 42, 106, 9), (50, 44, 97, 8), (48, 50, 86, 9), (43, 62, 76, 8)),
-            *((38, 71, 66, 6.5), (31, 79, 57, 5), (21, 85, 43, 3.5), (11, 88, 30, 3)),
+            *((36, 71, 66, 6.0), (29.5, 80, 56, 5), (26, 87, 44, 4), (21, 91, 36, 3.5), (12, 90, 27, 3)),
         ),
     ),
     (
@@ -98,10 +98,10 @@ class Lumbar:
 
 
 LUMBAR = (
-    Lumbar(disc=11, wedge=20, height=27, half_width=26, half_depth=17.5, reach=44, stout=6.0),
-    Lumbar(disc=11, wedge=13, height=27.5, half_width=25, half_depth=17.5, reach=43, stout=3.8),
-    Lumbar(disc=11, wedge=10, height=27.5, half_width=24, half_depth=17.0, reach=48, stout=3.5),
-    Lumbar(disc=10, wedge=8, height=27, half_width=23, half_depth=16.5, reach=45, stout=3.5),
+    Lumbar(disc=8, wedge=20, height=27, half_width=28, half_depth=18, reach=43, stout=5.5),
+    Lumbar(disc=11, wedge=13, height=27.5, half_width=27, half_depth=18, reach=42, stout=3.3),
+    Lumbar(disc=11, wedge=10, height=27.5, half_width=25.5, half_depth=17.5, reach=48, stout=3.2),
+    Lumbar(disc=10, wedge=8, height=27, half_width=24.5, half_depth=17, reach=45, stout=3.2),
 )
 """L5, L4, L3 and L2."""
 
@@ -148,9 +148,12 @@ def vertebrae(pelvis: Pelvis) -> tuple[Bone, ...]:
 def _vertebra(lumbar: Lumbar, middle: Float[ndarray, "3"], axes: Float[ndarray, "3 3"], size: float) -> Bone:
     a, b, h = lumbar.half_width, lumbar.half_depth, lumbar.height / 2
     body = Drum(middle, axes, size * np.array([a, b, h]), 3.0 * size)
-    pedicle = curve(((13, b - 6, 5, 5.5), (15, b + 4, 5, 5.0), (16, b + 11, 4, 5.0)))
+    pedicle = ribbon(
+        ((13, b - 6, 7, 4.8), (15, b + 4, 7, 4.2), (16, b + 11, 6, 4.5)),
+        ((14, b - 6, 3, 4.8), (15, b + 4, 3.5, 4.0), (16, b + 11, 2, 4.5)),
+    )
     tip, stout = lumbar.reach, lumbar.stout
-    transverse = curve(((17, b + 8, 5, stout + 1), (0.6 * tip, b + 10, 6, stout), (tip, b + 13, 8, 0.7 * stout)))
+    transverse = curve(((17, b + 8, 5, stout + 1), (0.6 * tip, b + 10, 6, stout), (tip, b + 13, 11, 0.7 * stout)))
     superior = curve(((17, b + 10, 6, 5.0), (19, b + 12, 14, 4.8), (20, b + 12, 20, 3.8)))
     inferior = curve(((16, b + 12, 2, 5.0), (14, b + 17, -8, 5.0), (14, b + 19, -18, 4.8), (14, b + 19, -23, 3.5)))
     lamina = ribbon(((15, b + 14, 3, 3.5), (2, b + 26, 0, 3.5)), ((14, b + 17, -10, 3.5), (2, b + 28, -12, 3.5)))

@@ -31,7 +31,7 @@ TRUNK = (
     (160, 138, -86, 88),
     (260, 130, -86, 84),
 )
-THIGH = ((12, 8, -10, 66), (12, 8, -60, 72), (10, 6, -110, 72), (4, 4, -170, 68), (0, 6, -260, 62), (0, 6, -330, 58))
+THIGH = ((2, 8, -10, 62), (-2, 8, -60, 76), (-3, 6, -110, 78), (-3, 4, -170, 72), (-4, 6, -260, 65), (-4, 6, -330, 60))
 """The lean left thigh about its femur: (x, y, z, radius)."""
 
 BUTTOCKS = ((62, 62, 20, 40), (70, 60, -20, 46), (72, 56, -48, 42))
@@ -123,12 +123,13 @@ def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: tor
         skin = smooth_min(skin, part(*GENITALS), 4.0)
     psoas = np.minimum(part(PSOAS), part([(-x, y, z, r) for x, y, z, r in PSOAS]))
     cavity = np.maximum(np.maximum(part(*CAVITY) + 3 * wobble, 4 - psoas), lean + 12)
-    fascia = np.maximum(np.abs(noise.at(points + 83.0, (24, 24, 70))) * 11 - 1.2, lean + 4)
+    fascia = np.maximum(np.abs(noise.at(points + 83.0, (24, 24, 70))) * 12 - 1.6, lean + 4)
     rectum, colon = part(RECTUM), part(*COLON)
     filled = noise.at(points + 11.0, (30, 30, 30)) + 0.5 * noise.at(points + 23.0, (10, 10, 10))
     haustra = 3.0 * noise.at(points + 43.0, (13, 13, 13))
     gut = np.minimum(rectum, colon) + haustra
-    gas = np.maximum(gut + 2, 9 * (0.35 - filled))
+    pockets = 8 * (1.7 - noise.at(points + 97.0, (15, 15, 12)))
+    gas = np.minimum(np.maximum(gut + 2, 9 * (0.35 - filled)), np.maximum(pockets, cavity + 8))
     stool = np.maximum(gut + 1, 9 * (filled - 0.1))
     bladder = part(BLADDER)
     return Layers(skin, lean, fascia, cavity, bladder, stool, gas, mottle, loops)
@@ -167,9 +168,12 @@ def _stretched(
     layer: Float[ndarray, "k j i"], shape: tuple[int, int, int], first: int, last: int
 ) -> Float[ndarray, "_k _j _i"]:
     """Slices of a coarse layer, interpolated to the fine lattice that shares its corners."""
-    position = np.linspace(0, layer.shape[0] - 1, shape[0])[first:last]
-    low = np.minimum(position.astype(int), layer.shape[0] - 2)
-    share = (position - low)[:, None, None].astype(np.float32)
-    rows = torch.from_numpy((layer[low] * (1 - share) + layer[low + 1] * share).astype(np.float32))
-    wide = torch.nn.functional.interpolate(rows[:, None], size=shape[1:], mode="bilinear", align_corners=True)
-    return wide[:, 0].numpy()
+    for axis, (coarse, fine) in enumerate(zip(layer.shape, shape)):
+        if coarse == fine and axis:
+            continue
+        position = np.linspace(0, coarse - 1, fine)[slice(first, last) if axis == 0 else slice(None)]
+        low = np.minimum(position.astype(int), coarse - 2)
+        share = (position - low).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(3)])
+        below = np.take(layer, low, axis)
+        layer = below + (np.take(layer, low + 1, axis) - below) * share
+    return layer

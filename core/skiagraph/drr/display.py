@@ -10,6 +10,9 @@ from skiagraph.io.xray import Bone
 OPEN_FIELD = 0.1
 """-log of the transmission below which nothing is in the way."""
 
+TOE = 1.4
+"""The display's gamma: soft tissue goes darker than in proportion, as on film."""
+
 
 def attenuation(transmission: Float[Tensor, "*n v u"]) -> Float[Tensor, "*n v u"]:
     """-log of the transmission: what was in the way, in units of the water-like path times its coefficient."""
@@ -54,5 +57,5 @@ def _smooth(image: Float[Tensor, "v u"], width: float) -> Float[Tensor, "v u"]:
 def picture(transmission: Float[Tensor, "v u"], bone: Bone = "bright") -> Float[Tensor, "v u"]:
     """An X-ray 0...1 as people are used to: logarithmic, balanced, windowed, bone bright (or dark)."""
     through = attenuation(transmission)
-    shown = window(balanced(through), among=through > OPEN_FIELD)
+    shown = window(balanced(through), among=through > OPEN_FIELD) ** TOE
     return shown if bone == "bright" else 1.0 - shown

@@ -142,7 +142,7 @@ def test_anybody_drawn_is_whole(number):
     for name in STRUCTURE_NAMES:
         assert body.labels.mask(name).sum() > 100
     for term in LANDMARKS:
-        assert nearest_of(body, term.structure, body.landmarks[term.name]) < 7.0, term.name
+        assert nearest_of(body, term.structure, body.landmarks[term.name]) < 9.0, term.name
 
 
 def test_the_same_generator_draws_the_same_person():
@@ -182,9 +182,7 @@ def test_women_have_wider_subpubic_arches():
     assert arch("female") > arch("male") + 5
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"size": 2.0}, {"fat": 0.0}, {"tilt": 60.0}, {"bone_density": float("nan")}]
-)
+@pytest.mark.parametrize("parameters", [{"size": 2.0}, {"fat": 0.0}, {"tilt": 60.0}, {"bone_density": float("nan")}])
 def test_an_impossible_person_is_refused_with_what_to_give(parameters):
     with pytest.raises(DataError, match="give"):
         replace(Person(), **parameters)

@@ -60,9 +60,15 @@ def test_ellipsoids_come_out_as_well_as_joseph_can(integrate, rng):
         assert ours < 0.05
 
 
+OBLIQUE = Grid.of((17, 19, 23), (1.3, 0.9, 2.1), (-12.0, 5.0, -900.0), rotation("z", 33) @ rotation("y", 21))
+TILTED_GANTRY = torch.eye(4, dtype=torch.float64)
+TILTED_GANTRY[1, 2] = 0.35
+SHEARED = Grid(OBLIQUE.shape, OBLIQUE.world_from_ijk @ TILTED_GANTRY)
+
+
 @engines
-def test_the_engine_is_joseph_to_single_precision(integrate, rng):
-    grid = Grid.of((17, 19, 23), (1.3, 0.9, 2.1), (-12.0, 5.0, -900.0), rotation("z", 33) @ rotation("y", 21))
+@pytest.mark.parametrize("grid", [OBLIQUE, SHEARED], ids=["oblique", "sheared"])
+def test_the_engine_is_joseph_to_single_precision(integrate, grid, rng):
     field = torch.rand(2, *grid.shape, generator=rng)
     view = GENERIC.with_pixels(300).aimed_at(grid.center, 40.0, 30.0).cropped(slice(130, 170, 1), slice(130, 170, 1))
     found = integrate(field, grid, view)

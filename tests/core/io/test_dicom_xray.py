@@ -135,7 +135,7 @@ def test_every_element_that_the_xa_image_needs_is_there(tmp_path, image):
     assert not [keyword for keyword in maybe_empty.split() if keyword not in dataset]
     assert dataset.SOPClassUID == dataset.file_meta.MediaStorageSOPClassUID == "1.2.840.10008.5.1.4.1.1.12.1"
     assert dataset.ImageType[2] == "SINGLE PLANE"
-    assert (dataset.KVP, dataset.DistanceSourceToPatient) == (70, 900)
+    assert (dataset.KVP, dataset.DistanceSourceToPatient) == (70, 1000)
     assert max(len(str(x)) for x in dataset.ImagerPixelSpacing) <= 16
 
 

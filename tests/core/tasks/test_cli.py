@@ -50,7 +50,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 def test_render_leaves_a_picture_its_record_its_markups_and_its_masks(patient, tmp_path):
     run("render", patient, tmp_path / "inlet.png", "--view", "inlet", *SMALL)
     assert pixels(tmp_path / "inlet.png").shape == (96, 96)
-    said = json.loads((tmp_path / "inlet.json").read_text())
+    said = json.loads((tmp_path / "inlet.json").read_text(encoding="utf-8"))
     assert said["device"] == "generic"
     assert said["view"]["size"] == [96, 96]
     matrix = float64(said["pixel_from_world"])
@@ -64,7 +64,7 @@ def test_render_leaves_a_picture_its_record_its_markups_and_its_masks(patient, t
     masks = {path.stem: pixels(path) for path in (tmp_path / "inlet_masks").iterdir()}
     assert len(masks) == 6
     assert all(mask.shape == (96, 96) and mask.any() for mask in masks.values())
-    assert json.loads((tmp_path / "inlet.run.json").read_text())["request"]["view"] == "inlet"
+    assert json.loads((tmp_path / "inlet.run.json").read_text(encoding="utf-8"))["request"]["view"] == "inlet"
     assert not list(tmp_path.glob(".part*"))
 
 
@@ -102,7 +102,7 @@ def test_the_same_seed_is_the_same_picture_and_bone_can_be_dark(patient, tmp_pat
 
 def test_views_are_planned_as_table_json_and_picture(patient, tmp_path, capsys):
     run("views", patient, tmp_path, "--device", "cios-fusion")
-    content = json.loads((tmp_path / "views.json").read_text())
+    content = json.loads((tmp_path / "views.json").read_text(encoding="utf-8"))
     assert {"ap", "inlet", "outlet", "left_teardrop", "right_lateral"} <= {view["name"] for view in content["views"]}
     out_of_reach = {view["name"] for view in content["views"] if not view["in_reach"]}
     assert "left_lateral" in out_of_reach, "a planned view out of reach says so"
@@ -144,10 +144,10 @@ def test_the_demo_leaves_views_labels_and_a_report(patient, tmp_path):
     for name in shown:
         assert all((tmp_path / f"{name}{ending}").is_file() for ending in (".png", ".json", ".mrk.json"))
         assert (tmp_path / f"{name}_masks").is_dir()
-    page = (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == len(shown) + 3
     assert "http" not in page.replace("http-equiv", ""), "the report needs nothing from elsewhere"
-    assert json.loads((tmp_path / "run.json").read_text())["task"] == "demo"
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["task"] == "demo"
 
 
 def test_body_writes_a_patient_that_other_commands_take(tmp_path):
@@ -176,7 +176,7 @@ def test_what_a_user_can_put_right_is_one_line_and_exit_code_2(patient, tmp_path
     reach = refused(capsys, "render", patient, out, "--device", "cios-fusion", "--primary", "90")
     assert "cannot reach LAO 90" in reach
     assert "nearest" in reach
-    assert "inside the body" in refused(capsys, "render", patient, out, "--target", "0", "-900", "0")
+    assert "inside the body" in refused(capsys, "render", patient, out, "--target", "0", "-1000", "0")
     assert "no meaning" in refused(capsys, "render", patient, out, "--fidelity", "naive", "--kvp", "70")
     assert "nothing to project" in refused(capsys, "project", out, out)
     assert "give 0.5 to 6" in refused(capsys, "body", tmp_path / "b", "--spacing", "0.01")
@@ -211,7 +211,7 @@ def test_landmarks_of_another_patient_are_refused(patient, tmp_path, capsys):
 def test_the_recorded_view_is_the_view(patient, tmp_path):
     run("render", patient, tmp_path / "x.png", "--primary", "12", "--secondary", "7", "--roll", "20", *SMALL)
     record = read_record(tmp_path / "x.json")
-    matrix = json.loads((tmp_path / "x.json").read_text())["pixel_from_world"]
+    matrix = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["pixel_from_world"]
     twin = View.from_matrix(float64(matrix), record.view.size, record.view.pixel_spacing[1])
     assert (twin.source - record.view.source).abs().max() < 1e-6
     assert (twin.origin - record.view.origin).abs().max() < 1e-6
