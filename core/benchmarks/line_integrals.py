@@ -11,7 +11,7 @@ from analytic import Ellipsoids, Gaussians
 from rich.console import Console
 from rich.table import Table
 
-from skiagraph.carm import CIOS_FUSION
+from skiagraph.carm import GENERIC
 from skiagraph.drr.engines import ENGINES
 from skiagraph.geometry import Grid, float64
 
@@ -26,7 +26,7 @@ def main() -> None:
     table = Table(
         "phantom", "engine", "relative RMSE, worst of 9 views", "mean", "bias of the sum, worst", "seconds a view"
     )
-    carm = CIOS_FUSION.with_pixels(256)
+    carm = GENERIC.with_pixels(256)
     for name, phantom in (("45 ellipsoids", wide), ("smooth blobs", smooth)):
         field = phantom.voxels(grid)[None]
         for engine, integrate in ENGINES.items():

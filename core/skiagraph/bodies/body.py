@@ -26,6 +26,8 @@ REACH = 7.0
 """Millimetres outside a bone to which its distance field is kept."""
 GAP = 2.2
 """Millimetres that bones keep from each other: cartilage, disc and ligament."""
+NOISE = 6.0
+"""HU, standard deviation, where there is something to scatter in."""
 NUMBER = {name: number for number, name in STRUCTURE_INDEX.items()}
 
 Reading = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n"]]
@@ -56,7 +58,7 @@ def build(person: Person, spacing: float = 1.5) -> Body:
     rng = torch.Generator().manual_seed(person.seed)
     pelvis = Pelvis(person)
     thighs = {side: femur.Thigh(pelvis, side) for side in ("left", "right")}
-    lattice = _lattice(person, spacing)
+    lattice = _lattice(person, list(thighs.values()), spacing)
     hu = _flesh(person, list(thighs.values()), lattice, rng)
     index = np.zeros(lattice.shape, dtype=np.uint8)
     outside = np.full(lattice.shape, REACH, dtype=np.float32)
@@ -75,7 +77,7 @@ def build(person: Person, spacing: float = 1.5) -> Body:
         if made.structure == "upper_sacrum":
             inside &= spine.is_upper_sacrum(pelvis, points)
         index[where][k[inside], j[inside], i[inside]] = NUMBER[made.structure]
-    hu += 6.0 * torch.randn(hu.shape, generator=rng).numpy()
+    hu += np.where(hu > -950, NOISE, 0) * torch.randn(hu.shape, generator=rng).numpy()
     grid = Grid.of(lattice.shape, (spacing,) * 3, lattice.origin.tolist())
     placed = {**hip.hip_landmarks(pelvis, "left"), **hip.hip_landmarks(pelvis, "right")}
     landmarks = Landmarks.of({name: placed[name].tolist() for name in LANDMARK_NAMES})
@@ -115,18 +117,27 @@ def _bone_hu(
     thickness = np.maximum(thickness * density**0.5 + 0.25 * grain.at(points + 41.0, (5, 5, 5)), 0.4)
     core = np.clip(0.5 - (distance + thickness) / spacing, 0, 1)
     spongy = made.spongy(points) if callable(made.spongy) else made.spongy
-    texture = 0.75 * grain.at(points, (1.7, 5.0, 3.6)) + 0.4 * grain.at(points + 17.0, (8, 12, 12))
+    texture = 0.6 * grain.at(points, (1.7, 4.5, 3.0)) + 0.4 * grain.at(points + 17.0, (8, 12, 12))
     spongy = np.where(spongy > 0, density * spongy * (1 + 0.5 * texture), spongy)
     compact = (0.7 + 0.3 * density) * made.compact
     return around * (1 - bone) + compact * (bone - core) + spongy * core
 
 
-def _lattice(person: Person, spacing: float) -> Lattice:
+def _lattice(person: Person, thighs: list[femur.Thigh], spacing: float) -> Lattice:
     """Voxels about the body, so many that a coarser lattice shares the corners."""
     size, fat, coarse = person.size, person.fat, _coarsening(spacing)
     low = np.array([-176 * size - 1.3 * fat, -102 * size - 1.3 * fat, -190 * size])
     high = np.array([176 * size + 1.3 * fat, 112 * size + 1.3 * fat, 212 * size])
-    i, j, k = (coarse * math.ceil(extent / (coarse * spacing)) + 1 for extent in high - low)
+    for thigh in thighs:
+        flesh = tissue.thigh_muscles(thigh)
+        seen = flesh.centers[:, 2] > low[2]
+        reach = flesh.radii[seen, None] + 1.3 * fat
+        low[:2] = np.minimum(low[:2], (flesh.centers[seen] - reach).min(0)[:2])
+        high[:2] = np.maximum(high[:2], (flesh.centers[seen] + reach).max(0)[:2])
+    # On whole steps, so that all bodies of one spacing share a lattice and zero is a voxel's centre.
+    step = coarse * spacing
+    low = step * np.floor(low / step)
+    i, j, k = (coarse * math.ceil(extent / step) + 1 for extent in high - low)
     return Lattice(low, spacing, (k, j, i))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from skiagraph.bodies.pelvis import HIP_CENTER, Pelvis, mirrored
+from skiagraph.bodies.pelvis import HIP_CENTER, Pelvis, mirrored, ramp
 from skiagraph.bodies.person import HipAngles
 from skiagraph.bodies.skeleton import Balls, Bone, curve
 from skiagraph.geometry import rotation
@@ -26,10 +26,16 @@ SHAFT = (
     (22, 3, -225, 13.3),
     (16, 6, -280, 13.6),
 )
-GREATER_TROCHANTER = ((55, 17, -4, 5.5), (58, 14, -9, 8.5), (58, 10, -19, 12.0), (54, 8, -31, 14.5), (48, 8, -45, 14.5))
-SADDLE = ((36, 9, -21, 13.0), (44, 12, -21, 11.5), (52, 14, -17, 11.0))
+GREATER_TROCHANTER = ((55, 17, -7, 5.5), (58, 14, -9, 8.5), (58, 10, -19, 12.0), (54, 8, -31, 14.5), (48, 8, -45, 14.5))
+SADDLE = ((36, 9, -21, 13.0), (44, 12, -20, 11.5), (52, 14, -17, 11.0))
 TROCHANTERIC_CREST = ((54, 18, -5, 6.0), (46, 19, -22, 5.5), (36, 19, -40, 6.0), (28, 18, -54, 6.5))
-LESSER_TROCHANTER = ((36, 10, -44, 12.0), (28, 14, -54, 10.0), (24, 17, -60, 7.5), (26, 15, -68, 8.5), (34, 9, -82, 11.5))
+LESSER_TROCHANTER = (
+    (36, 10, -44, 12.0),
+    (28, 14, -54, 10.0),
+    (24, 17, -60, 7.5),
+    (26, 15, -68, 8.5),
+    (34, 9, -82, 11.5),
+)
 PARTS = (NECK, CALCAR, SHAFT, GREATER_TROCHANTER, SADDLE, TROCHANTERIC_CREST, LESSER_TROCHANTER)
 
 CORTEX = ((60.0, 0.8), (0.0, 1.0), (-22.0, 1.5), (-40.0, 2.2), (-58.0, 3.2), (-80.0, 4.2), (-110.0, 5.0), (-300.0, 5.8))
@@ -70,9 +76,15 @@ def femur(thigh: Thigh) -> Bone:
 
 
 def cortex(thigh: Thigh, points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:
-    """Millimetres of compact bone under the surface."""
+    """Millimetres of compact bone under the surface: thick in the shaft, thin over what stands out from it."""
+    local = thigh.local(points)
     along, thickness = np.array(CORTEX[::-1]).T
-    return np.interp(thigh.local(points)[..., 2], along, thickness) * thigh.size
+    x, y, z, radius = np.array(SHAFT[::-1]).T
+    depth = local[..., 2]
+    beyond = np.hypot(local[..., 0] - np.interp(depth, z, x), local[..., 1] - np.interp(depth, z, y))
+    beyond = beyond - np.interp(depth, z, radius)
+    compact = np.interp(depth, along, thickness)
+    return thigh.size * (compact + (np.minimum(compact, 1.0) - compact) * ramp(beyond, 0, 4))
 
 
 def marrow(thigh: Thigh, points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:

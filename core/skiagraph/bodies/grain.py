@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates
 
-PERIOD = 96
+PERIOD = 128
 """Knots after which the noise repeats."""
+KNOTS = 1.6
+"""Knots to a grain: neighbours are alike, so that straight lines between them show no lattice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +23,12 @@ class Grain:
     @classmethod
     def drawn(cls, rng: torch.Generator) -> "Grain":
         """Fresh noise."""
-        return cls(torch.randn((PERIOD,) * 3, generator=rng).numpy())
+        white = torch.randn((PERIOD,) * 3, generator=rng).numpy()
+        smooth = gaussian_filter(white, KNOTS / 2, mode="wrap", truncate=3.0)
+        return cls(smooth / smooth.std())
 
     def at(self, points: Float[ndarray, "*n 3"], pitch: tuple[float, float, float]) -> Float[ndarray, "*n"]:
-        """The noise at points of the world, its knots `pitch` millimetres apart along x, y and z."""
-        where = (points / np.array(pitch))[..., ::-1].reshape(-1, 3).T.astype(np.float32)
+        """The noise at points of the world, its grains `pitch` millimetres apart along x, y and z."""
+        where = (points * KNOTS / np.array(pitch))[..., ::-1].reshape(-1, 3).T.astype(np.float32)
         values = map_coordinates(self.knots, where, order=1, mode="grid-wrap", output=np.float32)
-        # Linear interpolation averages neighbours: (2/3)^3 of the variance is left.
-        return 1.84 * values.reshape(points.shape[:-1])
+        return values.reshape(points.shape[:-1])

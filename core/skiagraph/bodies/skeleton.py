@@ -19,6 +19,8 @@ Place = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n 3"]]
 
 STEP = 1.3
 """Millimetres between the balls of a skeleton."""
+STEEPEST = 2.5
+"""Slope of a plate above which it only bridges two parts that lie behind one another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ class Plate:
         return RBFInterpolator(self.gauge[:, :2], self.gauge[:, 2], smoothing=0.5)(uv)
 
     def balls(self) -> Float[ndarray, "n 4"]:
-        """Balls (u, v, w, radius) that fill the sheet up to its silhouette."""
+        """Balls (u, v, w, radius) that fill the sheet up to its silhouette, but for where one looks along it."""
         low, high = self.outline.min(0), self.outline.max(0)
         axes = [np.arange(a, b, STEP) for a, b in zip(low, high)]
         uv = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
@@ -98,9 +100,11 @@ class Plate:
             inside &= ~_inside(uv, hole)
         uv = uv[inside]
         margin = np.min([_to_polygon(uv, loop) for loop in (self.outline, *self.holes)], axis=0)
-        w, half = RBFInterpolator(self.gauge[:, :2], self.gauge[:, 2:], smoothing=0.5)(uv).T
+        gauge = RBFInterpolator(self.gauge[:, :2], self.gauge[:, 2:], smoothing=0.5)
+        w, half = gauge(uv).T
+        across, along = (gauge(uv + 0.5 * axis)[:, 0] - gauge(uv - 0.5 * axis)[:, 0] for axis in np.eye(2))
         radius = np.minimum(np.maximum(half, 1.0), margin)
-        kept = radius > 0.6
+        kept = (radius > 0.6) & (np.hypot(across, along) < STEEPEST)
         return np.c_[uv, w, radius][kept]
 
 

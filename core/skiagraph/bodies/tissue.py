@@ -112,10 +112,10 @@ def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: tor
 
     lean = _trunk(points / size) * size
     for thigh in thighs:
-        balls = curve(THIGH).placed(thigh.place, size)
-        lean = smooth_min(lean, balls.distance(points.reshape(-1, 3), FAR).reshape(lean.shape), 30 * size)
+        muscles = thigh_muscles(thigh).distance(points.reshape(-1, 3), FAR).reshape(lean.shape)
+        lean = smooth_min(lean, muscles, 30 * size)
         seat = curve(BUTTOCKS if thigh.side == "left" else [(-x, y, z, r) for x, y, z, r in BUTTOCKS])
-        lean = smooth_min(lean, _distance(seat, coarse, size), 5.0)
+        lean = smooth_min(lean, _distance(seat, coarse, size, FAR), 5.0)
     lean += 2.0 * swell
     # Fat is thicker at the flanks and buttocks than over the shins of the pelvis in front.
     skin = lean - person.fat * (1 + 0.15 * swell)
@@ -135,7 +135,13 @@ def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: tor
     return Layers(skin, lean, fascia, cavity, bladder, stool, gas, mottle, loops)
 
 
+def thigh_muscles(thigh: Thigh) -> Balls:
+    """The lean part of a thigh."""
+    return curve(THIGH).placed(thigh.place, thigh.size)
+
+
 FAR = 60.0
+"""Millimetres from muscle beyond which there is air."""
 
 
 def _trunk(points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:
@@ -151,10 +157,10 @@ def _trunk(points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:
     return np.maximum(gap, table[0, 0] - z).astype(np.float32)
 
 
-def _distance(balls: Balls, coarse: Lattice, size: float) -> Float[ndarray, "k j i"]:
+def _distance(balls: Balls, coarse: Lattice, size: float, margin: float = 20.0) -> Float[ndarray, "k j i"]:
     out = np.full(coarse.shape, FAR, dtype=np.float32)
     placed = Balls(balls.centers * size, balls.radii * size)
-    where = coarse.slices(placed.box(), 20.0)
+    where = coarse.slices(placed.box(), margin)
     points = coarse.points(where)
     out[where] = placed.distance(points.reshape(-1, 3), FAR).reshape(points.shape[:-1])
     return out

@@ -10,7 +10,10 @@ from skiagraph.io.xray import Bone
 OPEN_FIELD = 0.1
 """-log of the transmission below which nothing is in the way."""
 
-TOE = 1.4
+THICK = 0.5
+"""The window is set among rays at least this part as attenuated as the thick of the body, not by its rim."""
+
+TOE = 1.3
 """The display's gamma: soft tissue goes darker than in proportion, as on film."""
 
 
@@ -29,7 +32,7 @@ def window(
     return ((image - bottom) / (top - bottom).clamp(min=1e-6)).clamp(0, 1)
 
 
-def balanced(image: Float[Tensor, "v u"], width: float = 0.06, strength: float = 0.65) -> Float[Tensor, "v u"]:
+def balanced(image: Float[Tensor, "v u"], width: float = 0.06, strength: float = 0.85) -> Float[Tensor, "v u"]:
     """Dynamic range compression, as every radiography system does before display: broad swells count for less.
 
     What is broader than `width` (a fraction of the image's larger side, the sigma of a Gaussian) is weakened by
@@ -57,5 +60,6 @@ def _smooth(image: Float[Tensor, "v u"], width: float) -> Float[Tensor, "v u"]:
 def picture(transmission: Float[Tensor, "v u"], bone: Bone = "bright") -> Float[Tensor, "v u"]:
     """An X-ray 0...1 as people are used to: logarithmic, balanced, windowed, bone bright (or dark)."""
     through = attenuation(transmission)
-    shown = window(balanced(through), among=through > OPEN_FIELD) ** TOE
+    body = through > max(OPEN_FIELD, THICK * float(torch.quantile(through[::4, ::4], 0.9)))
+    shown = window(balanced(through), among=body) ** TOE
     return shown if bone == "bright" else 1.0 - shown

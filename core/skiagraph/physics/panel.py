@@ -13,6 +13,10 @@ from skiagraph.physics.materials import Material, material
 from skiagraph.physics.transmit import Exposure
 
 
+LATITUDE = 100.0
+"""How many times more or fewer photons than by default a tube gives on demand. Ours."""
+
+
 @dataclass(frozen=True)
 class Scatter:
     """Photons the body scatters forward: S = amplitude · G * (P · -ln P), with P the primary and G a Gaussian.
@@ -47,6 +51,8 @@ class Panel:
 
     photons: float = math.inf
     """Quanta that fall on a pixel in the open field; infinite for no quantum noise."""
+    aim: float = 0.0
+    """Quanta a pixel that automatic exposure control wants in the middle of the image; 0 for a fixed exposure."""
     readout: float = 0.0
     """Electronic noise: photons, root mean square, a pixel."""
     blur: float = 0.0
@@ -57,7 +63,7 @@ class Panel:
     """Millimetres of solid scintillator; 0.6 mm of needles that fill three quarters of the room, by default."""
     scatter: Scatter | None = None
     full_well: float = math.inf
-    """Where the panel saturates, in open fields."""
+    """Where the panel saturates, in open fields of `photons`; sooner in transmission if exposure control gives more."""
     bits: int | None = None
     """Of the converter, over 0 to `full_well`; None does not round."""
 
@@ -65,7 +71,7 @@ class Panel:
         for name in ("photons", "thickness", "full_well"):
             if not getattr(self, name) > 0:
                 raise DataError(f"a panel with {name} {getattr(self, name):g}; give more than nothing")
-        for name in ("readout", "blur"):
+        for name in ("aim", "readout", "blur"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise DataError(f"a panel with {name} {getattr(self, name):g}; give zero or more")
         if self.readout and math.isinf(self.photons):
@@ -83,17 +89,19 @@ class Panel:
         """A typical panel of caesium iodide on amorphous silicon, behind a grid, in one shot. The figures are ours.
 
         100 000 photons (as many as Killeen 2023 takes) on 0.3 mm pixels are about 35 µGy in the open field and half
-        of one behind a pelvis; a fluoroscopy frame has a fifth of that or less. A Gaussian of 0.15 mm has an MTF of
-        0.64 at 1 lp/mm; the open field is where the panel saturates.
+        of one behind a pelvis from the front, some 1000 photons. That is what exposure control then aims at in other
+        views. A fluoroscopy frame has a fifth of it or less. A Gaussian of 0.15 mm has an MTF of 0.64 at 1 lp/mm; the
+        open field is where the panel saturates.
         """
         return cls(
             photons=100_000.0,
+            aim=1000.0,
             readout=2.0,
             blur=0.15,
             scintillator=material("caesium_iodide"),
             scatter=Scatter(),
             full_well=1.0,
-            bits=14,
+            bits=16,
         )
 
     @property
@@ -120,27 +128,46 @@ class Panel:
         if self.scatter is not None and self.scatter.amplitude:
             exposure = self.scatter(exposure, (rows, columns))
         image = exposure.signal
+        photons = self.exposed(image)
         if self.noisy:
             if rng is None:
                 raise DataError("this panel is noisy; give rng=torch.Generator(), or a Panel without photons")
-            image = self._quanta(exposure, rng)
+            image = _quanta(exposure, photons, rng)
         if self.blur:
             image = _blur(image, self.blur / rows, self.blur / columns)
         if self.readout and rng is not None:
             noise = torch.randn(image.shape, generator=rng, device=rng.device, dtype=image.dtype).to(image.device)
-            image = image + self.readout / self.photons * noise
-        image = image.clamp(0.0, self.full_well)
+            image = image + self.readout / photons * noise
+        most = torch.full_like(photons, self.full_well)
+        if self.noisy:
+            most = most * (self.photons / photons)
+        image = image.clamp(min=0.0).minimum(most)
         if self.bits is not None:
-            levels = (2**self.bits - 1) / self.full_well
+            levels = (2**self.bits - 1) / most
             image = (image * levels).round() / levels
         return image
 
-    def _quanta(self, exposure: Exposure, rng: torch.Generator) -> Tensor:
-        """Poisson: as many equal quanta as have the signal's mean and variance."""
-        tiny = torch.finfo(exposure.signal.dtype).tiny
-        quantum = exposure.variance / exposure.signal.clamp(min=tiny) / self.photons
-        count = exposure.signal / quantum.clamp(min=tiny)
-        return torch.poisson(count.to(rng.device), generator=rng).to(count.device) * quantum
+    def exposed(self, signal: Float[Tensor, "*n v u"]) -> Float[Tensor, "*n 1 1"]:
+        """Photons a pixel in the open field for each image: `photons`, or what exposure control makes of them.
+
+        The control sees the middle of the image, a quarter of its area, and stays within `LATITUDE`.
+        """
+        rows, columns = signal.shape[-2:]
+        middle = signal[..., rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+        level = middle.flatten(-2).median(dim=-1).values[..., None, None]
+        fixed = torch.full_like(level, self.photons)
+        if not self.aim or not self.noisy:
+            return fixed
+        wanted = self.aim / level.clamp(min=torch.finfo(level.dtype).tiny)
+        return wanted.clamp(self.photons / LATITUDE, self.photons * LATITUDE)
+
+
+def _quanta(exposure: Exposure, photons: Tensor, rng: torch.Generator) -> Tensor:
+    """Poisson: as many equal quanta as have the signal's mean and variance."""
+    tiny = torch.finfo(exposure.signal.dtype).tiny
+    quantum = exposure.variance / exposure.signal.clamp(min=tiny) / photons
+    count = exposure.signal / quantum.clamp(min=tiny)
+    return torch.poisson(count.to(rng.device), generator=rng).to(count.device) * quantum
 
 
 def _kernel(sigma: float, like: Tensor) -> Tensor:

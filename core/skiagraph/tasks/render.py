@@ -51,7 +51,7 @@ class Render:
     kvp: float | None = None
     """Tube voltage, with fidelity realistic; 90 if not given."""
     photons: float | None = None
-    """Photons per pixel in the open field; the fidelity's own if not given."""
+    """Photons per pixel in the open field, fixed; the fidelity's own, or its exposure control's, if not given."""
     labels: Path | None = None
     """Anatomy per voxel on the CT's grid, to be projected to masks."""
     landmarks: Path | None = None
@@ -81,7 +81,7 @@ class Render:
         report(1, 3, "taking the X-ray")
         labels = () if patient.labels is None else (patient.labels,)
         scene = Scene((renderer.decompose(patient.volume),), labels, patient.landmarks)
-        said |= {"fidelity": self.fidelity, "seed": self.seed, "photons": str(renderer.panel.photons)}
+        said |= {"fidelity": self.fidelity, "seed": self.seed, "panel": _panel(renderer)}
         shot = shoot(renderer, scene, view, carm, generator(self.seed), **said)
         report(2, 3, "writing")
         files = save(shot, self.output, self.bone, self.kvp or (90.0 if self.fidelity == "realistic" else None))
@@ -96,7 +96,7 @@ class Render:
                 raise GeometryError(f"kvp has no meaning with fidelity {self.fidelity}; leave it out or use realistic")
             renderer = replace(renderer, spectrum=Spectrum.tube(self.kvp))
         if self.photons is not None:
-            renderer = replace(renderer, panel=replace(renderer.panel, photons=self.photons))
+            renderer = replace(renderer, panel=replace(renderer.panel, photons=self.photons, aim=0.0))
         return renderer
 
     def aim(self, patient: Patient, carm: CArm) -> tuple[View, dict[str, object]]:
@@ -117,3 +117,10 @@ class Render:
             "approximate": planned.approximate,
             "target": target.tolist(),
         }
+
+
+def _panel(renderer: Renderer) -> dict[str, float | None]:
+    """What makes the noise, for the record; None for none."""
+    panel = renderer.panel
+    photons = panel.photons if panel.noisy else None
+    return {"photons": photons, "aim": panel.aim or None, "readout": panel.readout, "blur_mm": panel.blur}

@@ -216,3 +216,23 @@ def test_panels_that_cannot_be_are_refused(wrong):
 def test_the_typical_panel_keeps_the_mean():
     panel = replace(Panel.flat(), scatter=None, full_well=2.0)
     assert panel.expose(field(0.3), 0.3, seed()).mean().item() == pytest.approx(0.3, rel=1e-3)
+
+
+def test_exposure_control_brings_the_same_quanta_through_thick_and_thin():
+    panel = Panel(photons=1e5, aim=1000.0)
+    for transmission in (0.3, 0.05, 0.002):
+        flat = torch.full((1, 200, 200), transmission)
+        image = panel.expose(Exposure(flat, flat), 0.3, torch.Generator().manual_seed(0))
+        noise = (image.std() / image.mean()).item()
+        assert noise == pytest.approx(1000**-0.5, rel=0.05)
+    dark = torch.full((1, 200, 200), 1e-6)
+    assert panel.exposed(dark).item() == pytest.approx(1e5 * 100), "a tube gives what it can"
+    assert Panel(photons=1e5).exposed(dark).item() == pytest.approx(1e5)
+
+
+def test_an_exposure_raised_for_a_thick_patient_saturates_the_open_field():
+    panel = Panel(photons=1e5, aim=1000.0, full_well=1.0)
+    behind = torch.full((1, 40, 40), 0.001)
+    behind[..., :5, :] = 1.0
+    image = panel.expose(Exposure(behind, behind), 0.3, torch.Generator().manual_seed(0))
+    assert torch.allclose(image[..., :5, :], torch.tensor(0.1)), "ten times the photons fill the wells at a tenth"
