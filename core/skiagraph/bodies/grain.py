@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-PERIOD = 128
+PERIOD = 80
 """Knots after which the noise repeats."""
 KNOTS = 1.6
 """Knots to a grain: neighbours are alike, so that straight lines between them show no lattice."""

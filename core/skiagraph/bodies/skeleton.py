@@ -7,6 +7,7 @@ is lifted by √(R² - r²), R the largest radius (Aurenhammer 1987).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -34,6 +35,11 @@ class Balls:
         """The same balls somewhere else, `scale` times as thick."""
         return Balls(place(self.centers), self.radii * scale)
 
+    @cached_property
+    def _tree(self) -> cKDTree:
+        lift = np.sqrt(self.radii.max() ** 2 - self.radii**2)
+        return cKDTree(np.c_[self.centers, lift], leafsize=32)
+
     def box(self) -> Float[ndarray, "2 3"]:
         """Lowest and highest corner."""
         reach = self.radii[:, None]
@@ -41,10 +47,8 @@ class Balls:
 
     def distance(self, points: Float[ndarray, "p 3"], bound: float) -> Float[ndarray, "p"]:
         """Millimetres to the envelope, negative inside; what is farther than `bound` reads `bound`."""
-        top = self.radii.max()
-        lifted = np.c_[self.centers, np.sqrt(top**2 - self.radii**2)]
         query = np.c_[points, np.zeros(len(points))]
-        found, nearest = cKDTree(lifted, leafsize=32).query(query, distance_upper_bound=top + bound, workers=-1)
+        found, nearest = self._tree.query(query, distance_upper_bound=self.radii.max() + bound, workers=-1)
         out = np.full(len(points), bound)
         hit = np.isfinite(found)
         nearest = nearest[hit]

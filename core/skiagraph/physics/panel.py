@@ -12,7 +12,6 @@ from skiagraph.errors import DataError
 from skiagraph.physics.materials import Material, material
 from skiagraph.physics.transmit import Exposure
 
-
 LATITUDE = 100.0
 """How many times more or fewer photons than by default a tube gives on demand. Ours."""
 
