@@ -24,7 +24,7 @@ lint: $(VENV)/.tested
 	$(BIN)/mypy
 
 bench-accuracy: $(VENV)/.tested
-	$(BIN)/python core/benchmarks/line_integrals.py
+	$(BIN)/python core/benchmarks/accuracy.py
 
 # torch comes first and pinned: what depends on it would otherwise bring the newest build, with gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml core/native/CMakeLists.txt $(wildcard core/native/*.cpp)

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_INDEX
@@ -60,10 +60,23 @@ def build(person: Person, spacing: float = 1.5) -> Body:
     thighs = {side: femur.Thigh(pelvis, side) for side in ("left", "right")}
     lattice = _lattice(person, list(thighs.values()), spacing)
     hu = _flesh(person, list(thighs.values()), lattice, rng)
+    index = _set_bones(hu, _skeleton(pelvis, thighs), pelvis, lattice, Grain.drawn(rng))
+    hu += np.where(hu > -950, np.float32(NOISE), np.float32(0)) * torch.randn(hu.shape, generator=rng).numpy()
+    grid = Grid.of(lattice.shape, (spacing,) * 3, lattice.origin.tolist())
+    placed = {**hip.hip_landmarks(pelvis, "left"), **hip.hip_landmarks(pelvis, "right")}
+    landmarks = Landmarks.of({name: placed[name].tolist() for name in LANDMARK_NAMES})
+    volume = Volume(torch.from_numpy(np.clip(hu, -1000, 3000, out=hu)), grid)
+    return Body(volume, Labels(torch.from_numpy(index), grid, STRUCTURE_INDEX), landmarks)
+
+
+def _set_bones(
+    hu: Float[ndarray, "k j i"], skeleton: list[Made], pelvis: Pelvis, lattice: Lattice, grain: Grain
+) -> UInt8[ndarray, "k j i"]:
+    """Put the bones into the flesh, in place, and return the number of the structure in every voxel."""
+    person, spacing = pelvis.person, lattice.spacing
     index = np.zeros(lattice.shape, dtype=np.uint8)
     outside = np.full(lattice.shape, REACH, dtype=np.float32)
-    grain = Grain.drawn(rng)
-    for made in _skeleton(pelvis, thighs):
+    for made in skeleton:
         where, field = made.bone.sampled(lattice, REACH)
         field = np.where(outside[where] < REACH, np.maximum(field, GAP * person.size - outside[where]), field)
         outside[where] = np.minimum(outside[where], field)
@@ -77,12 +90,7 @@ def build(person: Person, spacing: float = 1.5) -> Body:
         if made.structure == "upper_sacrum":
             inside &= spine.is_upper_sacrum(pelvis, points)
         index[where][k[inside], j[inside], i[inside]] = NUMBER[made.structure]
-    hu += np.where(hu > -950, NOISE, 0) * torch.randn(hu.shape, generator=rng).numpy()
-    grid = Grid.of(lattice.shape, (spacing,) * 3, lattice.origin.tolist())
-    placed = {**hip.hip_landmarks(pelvis, "left"), **hip.hip_landmarks(pelvis, "right")}
-    landmarks = Landmarks.of({name: placed[name].tolist() for name in LANDMARK_NAMES})
-    volume = Volume(torch.from_numpy(np.clip(hu, -1000, 3000)), grid)
-    return Body(volume, Labels(torch.from_numpy(index), grid, STRUCTURE_INDEX), landmarks)
+    return index
 
 
 def _skeleton(pelvis: Pelvis, thighs: dict[str, femur.Thigh]) -> list[Made]:
@@ -142,8 +150,8 @@ def _lattice(person: Person, thighs: list[femur.Thigh], spacing: float) -> Latti
 
 
 def _coarsening(spacing: float) -> int:
-    """How many voxels make one of the soft tissue's, about 4 mm."""
-    return max(1, round(4.0 / spacing))
+    """How many voxels make one of the soft tissue's, 4 to 6 mm."""
+    return math.ceil(4.0 / spacing)
 
 
 def _flesh(

@@ -184,6 +184,12 @@ class Lattice:
     shape: tuple[int, int, int]
     """Voxels along (k, j, i)."""
 
+    @property
+    def all(self) -> tuple[slice, slice, slice]:
+        """Every voxel."""
+        k, j, i = self.shape
+        return slice(0, k), slice(0, j), slice(0, i)
+
     def slices(
         self,
         box: Float[ndarray, "2 3"],
@@ -193,7 +199,7 @@ class Lattice:
         """The (k, j, i) voxels of a box widened by `margin`, clipped to the lattice or to `within`."""
         low = np.floor((box[0] - margin - self.origin) / self.spacing).astype(int)[::-1]
         high = np.ceil((box[1] + margin - self.origin) / self.spacing).astype(int)[::-1] + 1
-        limits = within or tuple(slice(0, n) for n in self.shape)
+        limits = within or self.all
         k, j, i = (
             slice(min(max(a, s.start), s.stop), min(max(b, s.start), s.stop))
             for a, b, s in zip(low.tolist(), high.tolist(), limits)
@@ -242,7 +248,7 @@ def _near_blocks(
     counts = [-(-n // block) for n in shape]
     start = lattice.origin + lattice.spacing * (np.array([s.start for s in where[::-1]]) + (block - 1) / 2)
     coarse = Lattice(start, lattice.spacing * block, (counts[0], counts[1], counts[2]))
-    points = coarse.points((slice(0, counts[0]), slice(0, counts[1]), slice(0, counts[2]))).reshape(-1, 3)
+    points = coarse.points(coarse.all).reshape(-1, 3)
     slack = reach + lattice.spacing * (block - 1) / 2 * np.sqrt(3) + 0.1
     near = (part.distance(points, slack) < slack).reshape(counts)
     for axis in range(3):

@@ -101,11 +101,11 @@ def soft_tissue(layers: Layers, lattice: Lattice, first: int, last: int) -> Floa
 def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: torch.Generator) -> Layers:
     """This person's soft tissues."""
     size = person.size
-    points = coarse.points(tuple(slice(0, n) for n in coarse.shape)).astype(np.float32)  # type: ignore[arg-type]
+    points = coarse.points(coarse.all).astype(np.float32)
     noise = Grain.drawn(rng)
     mottle, loops = noise.at(points, (4.5, 4.5, 4.5)), noise.at(points + 31.0, (17, 17, 17))
     wobble = noise.at(points + 57.0, (26, 26, 26))
-    swell = noise.at(points + 71.0, (90, 90, 90))
+    swell = np.clip(noise.at(points + 71.0, (90, 90, 90)), -1.5, 1.5)
 
     def part(*curves: Sequence[Sequence[float]]) -> Float[ndarray, "k j i"]:
         return _distance(together(*(curve(one) for one in curves)), coarse, size)
@@ -117,7 +117,6 @@ def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: tor
         seat = curve(BUTTOCKS if thigh.side == "left" else [(-x, y, z, r) for x, y, z, r in BUTTOCKS])
         lean = smooth_min(lean, _distance(seat, coarse, size, FAR), 5.0)
     lean += 2.0 * swell
-    # Fat is thicker at the flanks and buttocks than over the shins of the pelvis in front.
     skin = lean - person.fat * (1 + 0.15 * swell)
     if person.sex == "male":
         skin = smooth_min(skin, part(*GENITALS), 4.0)
@@ -140,7 +139,7 @@ def thigh_muscles(thigh: Thigh) -> Balls:
     return curve(THIGH).placed(thigh.place, thigh.size)
 
 
-FAR = 60.0
+FAR = 90.0
 """Millimetres from muscle beyond which there is air."""
 
 

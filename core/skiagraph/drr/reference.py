@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -27,10 +27,10 @@ class Rays:
     pick: Bool[Tensor, "v u"]
     """Which pixels they end at."""
     axis: int
-    source: Float[Tensor, "3"]
-    step: Float[Tensor, "r 3"]
+    source: Float64[Tensor, "3"]
+    step: Float64[Tensor, "r 3"]
     """From the source to the pixel."""
-    length: Float[Tensor, "r"]
+    length: Float64[Tensor, "r"]
     """The same in millimetres."""
 
 
@@ -57,15 +57,15 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
     if view.source.ndim > 1:
         return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
     parts = torch.zeros(len(field), *view.size, dtype=field.dtype, device=field.device)
-    for rays in bundles(grid, view, field):
+    for rays in bundles(grid, view, field.device):
         slices = field.movedim(3 - rays.axis, 1)
         total = torch.zeros(len(field), len(rays.step), dtype=field.dtype, device=field.device)
-        for crossing in crossings(grid, rays):
+        for crossing in crossings(grid, rays, field.dtype):
             picture = slices[None, :, crossing.slice]
             if picture.requires_grad or picture.any():
                 met = grid_sample(picture, crossing.where, mode="bilinear", padding_mode="zeros", align_corners=False)
                 total = total + crossing.share * met[0, :, 0]
-        parts = parts.masked_scatter(rays.pick, total * rays.length)
+        parts = parts.masked_scatter(rays.pick, total * rays.length.to(total))
     return parts
 
 
@@ -79,11 +79,11 @@ def thickness(
     """
     through = torch.zeros(len(numbers), *view.size)
     first = torch.full((len(numbers), *view.size), torch.inf)
-    for rays in bundles(grid, view, through):
+    for rays in bundles(grid, view, through.device):
         slices = index.movedim(2 - rays.axis, 0)
         total = torch.zeros(len(numbers), len(rays.step))
         depth = torch.full_like(total, torch.inf)
-        for crossing in crossings(grid, rays):
+        for crossing in crossings(grid, rays, torch.float32):
             picture = slices[crossing.slice]
             present = [m for m, number in enumerate(numbers.tolist()) if (picture == number).any()]
             if not present:
@@ -93,12 +93,12 @@ def thickness(
                 share = torch.where(met == numbers[m], crossing.share, 0.0)
                 total[m] += share
                 depth[m] = torch.where(share > 0, torch.minimum(depth[m], crossing.at), depth[m])
-        through.masked_scatter_(rays.pick, total * rays.length)
-        first.masked_scatter_(rays.pick, depth * rays.length)
+        through.masked_scatter_(rays.pick, total * rays.length.float())
+        first.masked_scatter_(rays.pick, depth * rays.length.float())
     return through, first
 
 
-def bundles(grid: Grid, view: View, like: Tensor) -> Iterator[Rays]:
+def bundles(grid: Grid, view: View, device: torch.device) -> Iterator[Rays]:
     """A single view's rays, sorted by the axis of the grid they run most steeply through."""
     source = transform(grid.ijk_from_world, view.source)
     pixels = view.pixels()
@@ -108,11 +108,14 @@ def bundles(grid: Grid, view: View, like: Tensor) -> Iterator[Rays]:
     for axis in range(3):
         pick = steepest == axis
         if pick.any():
-            yield Rays(pick.to(like.device), axis, source.to(like), step[pick].to(like), length[pick].to(like))
+            yield Rays(pick.to(device), axis, source.to(device), step[pick].to(device), length[pick].to(device))
 
 
-def crossings(grid: Grid, rays: Rays) -> Iterator[Crossing]:
-    """Where the rays pierce the slices across their axis, one slice after the other."""
+def crossings(grid: Grid, rays: Rays, dtype: torch.dtype) -> Iterator[Crossing]:
+    """Where the rays pierce the slices across their axis, one slice after the other.
+
+    Worked out in double precision, since a slice's share of a ray is a small difference of two fractions.
+    """
     sizes = grid.shape[::-1]
     start, along = rays.source[rays.axis], rays.step[:, rays.axis]
     plane = list(PLANE[rays.axis])
@@ -124,4 +127,5 @@ def crossings(grid: Grid, rays: Rays) -> Iterator[Crossing]:
         half = 0.5 / along.abs()
         share = ((at + half).clamp(0, 1) - (at - half).clamp(0, 1)).clamp(min=0)
         if share.any():
-            yield Crossing(n, at, share, (shift + at[:, None] * slope)[None, None])
+            where = (shift + at[:, None] * slope)[None, None]
+            yield Crossing(n, at.to(dtype), share.to(dtype), where.to(dtype))
