@@ -29,7 +29,7 @@ def angles_of(direction: Float64[Tensor, "3"]) -> tuple[float, float]:
     x, y, z = (direction / direction.norm()).tolist()
     secondary = math.degrees(math.atan2(z, math.hypot(x, y)))
     primary = math.degrees(math.atan2(x, -y)) if math.hypot(x, y) > 1e-12 else 0.0
-    return primary + 0.0, secondary + 0.0
+    return round(primary, 9) + 0.0, round(secondary, 9) + 0.0
 
 
 def clinical(primary: float, secondary: float) -> str:
@@ -136,15 +136,32 @@ class CArm:
 
     def reaches(self, primary: float, secondary: float) -> bool:
         """Whether the device's limits allow two DICOM angles."""
-        return any(self._clamped(joints) == joints for joints in self.joints(primary, secondary))
+        return any(self._allows(joints) for joints in self.joints(primary, secondary))
 
     def nearest(self, primary: float, secondary: float) -> tuple[float, float]:
-        """The angles in reach whose beam is closest to the one asked for; the same ones if in reach."""
+        """The angles in reach whose beam is closest to the one asked for; the same ones if in reach.
+
+        Out of reach, the closest beam has a joint at a limit: the best of the other joint, or a corner of both. Of
+        two equally close it is the upright one.
+        """
         if self.reaches(primary, secondary):
             return primary, secondary
         wanted = beam(primary, secondary)
-        candidates = [self._clamped(joints).direction for joints in self.joints(primary, secondary)]
-        return angles_of(max(candidates, key=lambda direction: float(direction @ wanted)))
+        x, y, z = wanted.tolist()
+        orbitals, angulations = self._limits
+        candidates = [Joints(orbital, angulation) for orbital in orbitals for angulation in angulations]
+        for orbital in orbitals:
+            best = math.degrees(math.atan2(z, -y))
+            candidates += [Joints(orbital, best), Joints(orbital, best - math.copysign(180.0, best))]
+        for angulation in angulations:
+            c, s = math.cos(math.radians(angulation)), math.sin(math.radians(angulation))
+            candidates.append(Joints(math.degrees(math.atan2(x, s * z - c * y)), angulation))
+        allowed = [joints for joints in candidates if self._allows(joints)]
+
+        def merit(joints: Joints) -> tuple[float, bool]:
+            return round(float(joints.direction @ wanted), 9), abs(joints.angulation) <= 90
+
+        return angles_of(max(allowed, key=merit).direction)
 
     def check(self, primary: float, secondary: float) -> None:
         """Raise GeometryError if two angles are outside DICOM's ranges or out of this device's reach."""
@@ -157,19 +174,16 @@ class CArm:
                 f"primary {near[0]:.1f}, secondary {near[1]:.1f} ({clinical(*near)}); take that, another side or device"
             )
 
-    def _clamped(self, joints: Joints) -> Joints:
-        low, high = self.orbital_range if self.side == "right" else (-self.orbital_range[1], -self.orbital_range[0])
-        slack = 1e-6
-        orbital = (
-            joints.orbital if low - slack <= joints.orbital <= high + slack else min(max(joints.orbital, low), high)
+    @property
+    def _limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        low, high = self.orbital_range
+        return ((low, high) if self.side == "right" else (-high, -low)), self.angulation_range
+
+    def _allows(self, joints: Joints, slack: float = 1e-6) -> bool:
+        return all(
+            low - slack <= angle <= high + slack
+            for angle, (low, high) in zip((joints.orbital, joints.angulation), self._limits)
         )
-        low, high = self.angulation_range
-        angulation = (
-            joints.angulation
-            if low - slack <= joints.angulation <= high + slack
-            else min(max(joints.angulation, low), high)
-        )
-        return Joints(orbital, angulation)
 
 
 GENERIC = CArm(

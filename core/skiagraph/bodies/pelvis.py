@@ -35,6 +35,12 @@ HIP_CENTER = (87.8, 0.0, 0.0)
 """The left femoral head in the frame of the anterior pelvic plane."""
 
 
+LANDMARK_TILT = 5.57
+"""Degrees by which the plane of the spines and the upper symphysis leans forward of that of spines and tubercles.
+
+Readings are in the latter's frame; a person's tilt, like everybody's, is measured on the former's landmarks."""
+
+
 @dataclass(frozen=True)
 class Pelvis:
     """The map from the average pelvis (anterior pelvic plane) to this person's, lying on the table."""
@@ -44,7 +50,7 @@ class Pelvis:
     @property
     def turn(self) -> Float[ndarray, "3 3"]:
         """How the pelvis is turned on the table."""
-        return (rotation("y", -self.person.obliquity) @ rotation("x", self.person.tilt)).numpy()
+        return (rotation("y", -self.person.obliquity) @ rotation("x", self.person.tilt - LANDMARK_TILT)).numpy()
 
     def cup_radius(self, side: str) -> float:
         """Millimetres."""

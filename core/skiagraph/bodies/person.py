@@ -38,8 +38,8 @@ class Person:
     """Degrees by which the iliac wings lean further out; -6 to 6."""
     asymmetry: float = 0.0
     """How far left and right differ, positive for the larger left; -1 to 1."""
-    tilt: float = -3.0
-    """Degrees by which the anterior pelvic plane leans forward of the table's (inlet view); -15 to 20."""
+    tilt: float = 2.5
+    """Degrees by which the iliac spines lie in front of the symphysis, seen from the side; -10 to 25."""
     obliquity: float = 0.0
     """Degrees by which the left side of the pelvis is higher; -6 to 6."""
     lordosis: float = 0.0
@@ -80,7 +80,7 @@ class Person:
             width=normal(0, 2, *RANGES["width"]),
             flare=normal(0, 2, *RANGES["flare"]),
             asymmetry=normal(0, 0.35, *RANGES["asymmetry"]),
-            tilt=normal(-3, 5.5, -14, 12),
+            tilt=normal(2.5, 5.5, -9, 18),
             obliquity=normal(0, 1.5, *RANGES["obliquity"]),
             lordosis=normal(0, 5, *RANGES["lordosis"]),
             scoliosis=normal(0, 2, *RANGES["scoliosis"]),
@@ -97,7 +97,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "width": (-6, 6),
     "flare": (-6, 6),
     "asymmetry": (-1, 1),
-    "tilt": (-15, 20),
+    "tilt": (-10, 25),
     "obliquity": (-6, 6),
     "lordosis": (-15, 15),
     "scoliosis": (-8, 8),

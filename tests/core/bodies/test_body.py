@@ -10,6 +10,7 @@ from skiagraph.anatomy import LANDMARK_NAMES, LANDMARKS, STRUCTURE_INDEX, STRUCT
 from skiagraph.bodies import HipAngles, Person, build
 from skiagraph.errors import DataError
 from skiagraph.geometry import homogeneous, transform
+from skiagraph.planning import PelvicFrame
 from skiagraph.volume import Body
 
 SPACING = 4.0
@@ -165,6 +166,11 @@ def test_tilt_is_the_angle_of_the_anterior_pelvic_plane(average):
     torch.testing.assert_close((homogeneous(level) @ turn.T)[:, :3], forward)
 
 
+@pytest.mark.parametrize("person", [Person(), Person(sex="male", tilt=12.0), Person(size=0.9, tilt=-6.0, flare=4.0)])
+def test_tilt_is_what_the_landmarks_show(person):
+    assert PelvicFrame.of(build(person, 6.0).landmarks).tilt == pytest.approx(person.tilt, abs=0.3)
+
+
 def test_moving_a_thigh_leaves_the_pelvis_alone(average):
     moved = build(Person(left_hip=HipAngles(flexion=20, abduction=15, rotation=-10)), SPACING)
     torch.testing.assert_close(moved.landmarks.points, average.landmarks.points)
@@ -201,8 +207,8 @@ def test_impossible_voxels_are_refused(spacing):
 
 
 EXTREMES = {
-    "low": Person(size=0.85, width=-6, flare=-6, asymmetry=-1, tilt=-15, obliquity=-6, fat=6, bone_density=0.6),
-    "high": Person(size=1.15, width=6, flare=6, asymmetry=1, tilt=20, obliquity=6, fat=45, bone_density=1.3),
+    "low": Person(size=0.85, width=-6, flare=-6, asymmetry=-1, tilt=-10, obliquity=-6, fat=6, bone_density=0.6),
+    "high": Person(size=1.15, width=6, flare=6, asymmetry=1, tilt=25, obliquity=6, fat=45, bone_density=1.3),
     "male": Person(sex="male", width=-6, lordosis=15, scoliosis=8, left_hip=HipAngles(45, 30, -35)),
     "bent": Person(lordosis=-15, scoliosis=-8, left_hip=HipAngles(-10, -12, 35), right_hip=HipAngles(45, 30, 35)),
 }
