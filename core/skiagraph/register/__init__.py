@@ -1,0 +1,1 @@
+"""Where a body stands, found from its pictures."""
