@@ -1,7 +1,6 @@
 """The compiled engine on the CPU: the reference's arithmetic, ray by ray, in C++ and on all cores."""
 
 import ctypes
-import sysconfig
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from skiagraph.errors import BackendError, GeometryError
 from skiagraph.geometry import Grid, View, transform
+from skiagraph.shipped import shipped
 
 NAMES = ("skiagraph_native.so", "skiagraph_native.dll", "skiagraph_native.dylib")
 
@@ -79,11 +79,8 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
-@cache
 def _path() -> Path | None:
-    """Beside this file in an installed package, among the installed packages in an editable one."""
-    homes = (Path(__file__).parent, Path(sysconfig.get_path("platlib")) / "skiagraph" / "drr")
-    return next((home / name for home in homes for name in NAMES if (home / name).exists()), None)
+    return shipped("drr", *NAMES)
 
 
 def _placed(grid: Grid, view: View) -> tuple[Any, ...]:
