@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint bench-accuracy clean
 
 demo: $(VENV)/.installed
-	$(BIN)/skiagraph demo --output $(OUT) $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
+	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
 	@echo "Look at $(OUT)/report.html and $(OUT)/contact_sheet.png"
 
 test: $(VENV)/.tested

@@ -18,6 +18,9 @@ from skiagraph.geometry import Point, View, float64, rotation
 
 Side = Literal["left", "right"]
 
+MOST_PIXELS = 8192
+"""Columns an image can have."""
+
 
 def beam(primary: float, secondary: float) -> Float64[Tensor, "3"]:
     """Unit vector from the source to the panel at two DICOM angles."""
@@ -92,8 +95,8 @@ class CArm:
 
     def with_pixels(self, columns: int) -> "CArm":
         """The same panel read out with another number of (square) pixels."""
-        if not 1 <= columns <= 16384:
-            raise GeometryError(f"an image of {columns} pixels; give 1 to 16384")
+        if not 1 <= columns <= MOST_PIXELS:
+            raise GeometryError(f"an image of {columns} pixels; give 1 to {MOST_PIXELS}")
         rows = max(1, round(self.panel_pixels[0] * columns / self.panel_pixels[1]))
         return replace(self, panel_pixels=(rows, columns), pixel_spacing=self.panel_size[1] / columns)
 
@@ -102,6 +105,8 @@ class CArm:
 
         Raises GeometryError beyond DICOM's ranges of angles or this device's limits, naming the nearest in reach.
         """
+        if not math.isfinite(roll):
+            raise GeometryError(f"a roll of {roll} degrees; give a finite one")
         self.check(primary, secondary)
         turn = rotation("z", primary) @ rotation("x", -secondary)
         forward = turn @ float64([0.0, -1.0, 0.0])

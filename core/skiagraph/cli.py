@@ -1,7 +1,14 @@
 """The command line: flags to tasks, errors to one line."""
 
+import io
+import logging
+import os
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from importlib.metadata import version
+from typing import Any
 
 import tyro
 from rich.console import Console
@@ -19,22 +26,47 @@ CANCELLED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Skiagraph, a virtual C-arm: labelled synthetic X-rays from CT."""
-    task = tyro.extras.subcommand_cli_from_dict(
-        {**TASKS, "run": Run}, prog="skiagraph", description=main.__doc__, args=arguments
-    )
-    console = Console(stderr=True)
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        print(version("skiagraph"))
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    logging.basicConfig(format="skiagraph: note: %(message)s", level=logging.WARNING)
     try:
-        with bar:
+        task = _parsed(given)
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             line = bar.add_task("starting")
             files = perform(
                 task, lambda done, total, doing: bar.update(line, completed=done, total=total, description=doing)
             )
     except SkiagraphError as error:
-        print(f"skiagraph: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(str(error))
         raise SystemExit(USER_ERROR) from None
     except KeyboardInterrupt:
-        print("skiagraph: cancelled; nothing half-written is left", file=sys.stderr)
-        raise SystemExit(CANCELLED) from None
+        _say("cancelled; nothing half-written is left")
+        sys.stderr.flush()
+        os._exit(CANCELLED)  # numeric threads may still be at work, and do not survive the interpreter's own way out
     for file in files:
         print(file)
+
+
+def _parsed(given: list[str]) -> Any:
+    """The task that flags ask for; what is wrong with them in one line."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(
+                {**TASKS, "run": Run}, prog="skiagraph", description=main.__doc__, args=given
+            )
+    except SystemExit as exit_:
+        if exit_.code:
+            _say(re.sub(r"[\u2500-\u257f]+", " ", said.getvalue()))
+        raise
+
+
+def _say(what: str) -> None:
+    print(f"skiagraph: {' '.join(what.split())}", file=sys.stderr)

@@ -153,6 +153,17 @@ class Grid:
         """The same lattice after a motion of the world."""
         return Grid(self.shape, world_from_world @ self.world_from_ijk)
 
+    def is_part_of(self, other: "Grid", tolerance: float = 0.01) -> bool:
+        """Whether every voxel lies on one of another, larger grid's, to `tolerance` of a voxel."""
+        there_from_here = other.ijk_from_world @ self.world_from_ijk
+        k, j, i = self.shape
+        ends = transform(there_from_here, float64([[0, 0, 0], [i - 1, j - 1, k - 1]]))
+        turned = (there_from_here[:3, :3] - torch.eye(3, dtype=torch.float64)).abs().max() * max(self.shape)
+        whole = (ends - ends.round()).abs().max()
+        limits = float64(other.shape[::-1]) - 1
+        inside = ((ends > -tolerance) & (ends < limits + tolerance)).all()
+        return bool(inside and turned <= tolerance and whole <= tolerance)
+
     def same_as(self, other: "Grid", tolerance: float = 1e-3) -> bool:
         """Whether two grids hold the same voxels, to `tolerance` millimetres at every corner."""
         return self.shape == other.shape and bool((self.corners - other.corners).abs().max() <= tolerance)

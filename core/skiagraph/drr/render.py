@@ -77,7 +77,7 @@ NAIVE = Renderer(decompose=as_water, spectrum=Spectrum.mono(70.0), panel=Panel.i
 HEURISTIC = Renderer(
     decompose=by_threshold(-130.0), spectrum=Spectrum.mono(40.0), panel=replace(Panel.ideal(), photons=2000.0)
 )
-"""xReg's: HU above -130 as water of 0.02683 /mm, Poisson noise of 2000 photons."""
+"""xReg's: 0.02683 / mm times (HU + 130) / 1000, no less than 0; Poisson noise of 2000 photons."""
 
 REALISTIC = Renderer(decompose=by_curve, spectrum=Spectrum.tube(90.0), panel=Panel.flat())
 """Materials, a tube spectrum, and a flat panel with noise, blur and scatter."""

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,23 @@ def writing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_together(folder: Path) -> Iterator[Path]:
+    """A temporary folder whose files all take their places in `folder` at the end, or none of them does."""
+    stage = folder / f".part-{secrets.token_hex(4)}"
+    try:
+        stage.mkdir(parents=True)
+        yield stage
+        for file in sorted(path for path in stage.rglob("*") if path.is_file()):
+            place = folder / file.relative_to(stage)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, place)
+    except OSError as error:
+        raise DataError(f"cannot write to {folder}: {error.strerror or one_line(error)}; give another place") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 @contextmanager

@@ -1,6 +1,10 @@
 """Images as ITK reads and writes them: LPS millimetres, NIfTI's RAS crossed on the way."""
 
 import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -109,11 +113,26 @@ def write_itk(path: Path, array: np.ndarray, grid: Grid) -> None:
 def save_itk(image: sitk.Image, part: Path, path: Path) -> None:
     """An image on disk at `part`, in the format of its name; errors name `path`."""
     try:
-        sitk.WriteImage(image, str(part), useCompression=True)
+        with _quiet():
+            sitk.WriteImage(image, str(part), useCompression=True)
         if suffix_of(path) in (".nii", ".nii.gz"):
             check_numbers(part)  # on a full disk ITK's NIfTI writer stops without an error
     except (RuntimeError, DataError) as error:
         raise DataError(f"cannot write {path}: {one_line(error)}; is the disk full?") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What ITK's writers print of a full disk stays away: our own error says it."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def _nearest_rotation(direction: np.ndarray) -> np.ndarray:

@@ -115,6 +115,8 @@ def _read(path: Path, wanted: str, size: int) -> list[Named]:
 
 
 def _from_markups(content: Mapping[str, Any], path: Path) -> list[Named]:
+    if not isinstance(content["markups"], list):
+        raise DataError(f"{path} holds no list of markups; give a .mrk.json as Slicer writes it")
     lists = [markup for markup in content["markups"] if markup.get("type") == "Fiducial"]
     if not lists:
         kinds = ", ".join(str(markup.get("type")) for markup in content["markups"]) or "nothing"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from skiagraph.carm import DEVICES
 from skiagraph.tasks.task import Report, silent
@@ -23,7 +23,7 @@ class Devices:
 
     def run(self, report: Report = silent) -> list[Path]:
         """Print the table."""
-        table = Table("device", "panel", "pixel mm", "SDD mm", "SID mm", "orbital", "angulation")
+        table = Table(Column("device", no_wrap=True), "panel", "pixel mm", "SDD mm", "SID mm", "orbital", "angulation")
         console = Console()
         for carm in DEVICES.values():
             rows, columns = carm.panel_pixels

@@ -78,6 +78,8 @@ class Render:
         report(0, 3, "reading the CT")
         patient = Patient.read(self.volume, self.labels, self.landmarks)
         view, said = self.aim(patient, carm)
+        if not view.sees(patient.spread()).any():
+            raise GeometryError(f"the beam at {said['target']} misses the CT; give a --target inside it")
         report(1, 3, "taking the X-ray")
         labels = () if patient.labels is None else (patient.labels,)
         scene = Scene((renderer.decompose(patient.volume),), labels, patient.landmarks)

@@ -26,7 +26,7 @@ TASKS: dict[str, type[Any]] = {kind.command: kind for kind in (Render, Views, Pr
 def task_from(request: Mapping[str, Any]) -> Task:
     """The task a request asks for: its command under `task`, and the flags, in snake_case, beside it."""
     name = request.get("task")
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise DataError(f"no task {name!r} in the request; give one of {', '.join(TASKS)}")
     kind = TASKS[name]
     given = {key: value for key, value in request.items() if key != "task"}
@@ -60,5 +60,7 @@ class Run:
         wanted = 'a request such as {"task": "render", "volume": ..., "output": ...}, or a run.json'
         content = read_json(self.request, wanted)
         if "request" in content:
+            if not isinstance(content["request"], dict):
+                raise DataError(f"{self.request}: a request is a table of fields, not {content['request']!r}")
             content = {**content["request"], "task": content.get("task")}
         return perform(task_from(content), report)

@@ -1,5 +1,6 @@
 """One X-ray with all its labels, in memory and on disk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,16 @@ from skiagraph.drr.scene import Scene
 from skiagraph.errors import DataError
 from skiagraph.geometry import View
 from skiagraph.io.dicom_xray import write_xray_dicom
-from skiagraph.io.files import stem_of, suffix_of
+from skiagraph.io.files import stem_of, suffix_of, writing_together
 from skiagraph.io.markups import write_keypoints
 from skiagraph.io.pictures import write_mask, write_picture, write_transmission
-from skiagraph.io.records import Record, write_record
+from skiagraph.io.records import Record, read_record, write_record
 from skiagraph.io.xray import Bone
+from skiagraph.volume import Labels
 
 PICTURES = (".png", ".dcm")
 """Endings of what people look at: logarithmic and windowed."""
-MEASUREMENTS = (".nrrd", ".nii.gz", ".mha", ".tiff", ".tif")
+MEASUREMENTS = (".nrrd", ".nii.gz", ".nii", ".mha", ".tiff", ".tif")
 """Endings of what programs compute with: transmission 0...1 in float32."""
 
 
@@ -47,15 +49,19 @@ class Shot:
 def shoot(renderer: Renderer, scene: Scene, view: View, carm: CArm, rng: torch.Generator, **said: Any) -> Shot:
     """Take an X-ray of a scene and project what is known of it; `said` goes into the record."""
     transmission = renderer(scene.phantoms, view, rng)
-    projection = None
-    if scene.labels:
-        known = {name for labels in scene.labels for name in labels.names.values()}
-        ours = [name for name in STRUCTURE_NAMES if name in known]
-        projection = project_labels(scene.labels, view, [*ours, *sorted(known - set(ours))])
+    projection = project_labels(scene.labels, view, structures_of(scene.labels)) if scene.labels else None
+    if projection is not None:
         said["structures"] = {
             name: {"area_mm2": round(area, 3)} for name, area in zip(projection.names, projection.areas.tolist())
         }
     return Shot(transmission, carm, Record.of(view, scene.landmarks, carm.name, **said), projection)
+
+
+def structures_of(bodies: Sequence[Labels]) -> list[str]:
+    """The names of all there is to project, the hip task's six first and in their order."""
+    known = {name for labels in bodies for name in labels.names.values()}
+    ours = [name for name in STRUCTURE_NAMES if name in known]
+    return [*ours, *sorted(known - set(ours))]
 
 
 def check_output(path: Path) -> None:
@@ -65,19 +71,27 @@ def check_output(path: Path) -> None:
 
 
 def save(shot: Shot, path: Path, bone: Bone = "bright", kvp: float | None = None) -> list[Path]:
-    """The picture, its record, its landmarks as markups and a mask for each structure; the files written."""
+    """The picture, its record, its landmarks as markups and a mask for each structure, all or none; their paths.
+
+    Labels of an earlier picture of the same name go. Raises DataError if they belong to another picture that is still
+    there: two pictures of one stem share their labels, so they have to be of one view.
+    """
     check_output(path)
-    if suffix_of(path) == ".dcm":
-        image = picture(shot.transmission, bone)
-        write_xray_dicom(path, image, shot.view, carm=shot.carm, bone=bone, kvp=kvp, record=shot.record)
-    elif suffix_of(path) == ".png":
-        write_picture(path, picture(shot.transmission, bone))
-    else:
-        write_transmission(path, shot.transmission, shot.view)
-    return [path, *save_labels(shot.record, shot.projection, path)]
+    _refuse_mixing(path, shot.view)
+    with writing_together(path.parent) as stage:
+        staged = stage / path.name
+        if suffix_of(path) == ".dcm":
+            image = picture(shot.transmission, bone)
+            write_xray_dicom(staged, image, shot.view, carm=shot.carm, bone=bone, kvp=kvp, record=shot.record)
+        elif suffix_of(path) == ".png":
+            write_picture(staged, picture(shot.transmission, bone))
+        else:
+            write_transmission(staged, shot.transmission, shot.view)
+        files = [staged, *write_labels(shot.record, shot.projection, staged)]
+    return settle(path, [path.parent / file.relative_to(stage) for file in files])
 
 
-def save_labels(record: Record, projection: Projection | None, path: Path) -> list[Path]:
+def write_labels(record: Record, projection: Projection | None, path: Path) -> list[Path]:
     """What stands beside a picture: `.json`, `.mrk.json` and a folder of masks, all under its stem."""
     files = [beside(path, ".json")]
     write_record(files[0], record)
@@ -86,9 +100,39 @@ def save_labels(record: Record, projection: Projection | None, path: Path) -> li
         write_keypoints(files[-1], record.keypoints, view=record.view)
     if projection is not None:
         for name, mask in zip(projection.names, projection.masks):
-            files.append(path.with_name(f"{stem_of(path)}_masks") / f"{name}.png")
+            files.append(masks_folder(path) / f"{name}.png")
             write_mask(files[-1], mask)
     return files
+
+
+def settle(path: Path, files: list[Path]) -> list[Path]:
+    """Take away markups and masks of this stem that are not among the files just written; the files."""
+    for old in (beside(path, ".mrk.json"), *masks_folder(path).glob("*.png")):
+        if old not in files:
+            old.unlink(missing_ok=True)
+    if masks_folder(path).is_dir() and not any(masks_folder(path).iterdir()):
+        masks_folder(path).rmdir()
+    return files
+
+
+def masks_folder(path: Path) -> Path:
+    """Where the masks of a picture are."""
+    return path.with_name(f"{stem_of(path)}_masks")
+
+
+def _refuse_mixing(path: Path, view: View) -> None:
+    others = [
+        beside(path, ending)
+        for ending in PICTURES + MEASUREMENTS
+        if ending != suffix_of(path) and beside(path, ending).is_file()
+    ]
+    if others and beside(path, ".json").is_file():
+        theirs = read_record(beside(path, ".json")).view
+        if theirs.size != view.size or (theirs.matrix() - view.matrix()).abs().max() > 1e-6:
+            raise DataError(
+                f"{beside(path, '.json')} belongs to {others[0].name}, which shows another view; "
+                f"give {path.name} another name"
+            )
 
 
 def beside(path: Path, ending: str) -> Path:

@@ -45,7 +45,10 @@ def perform(task: Task, report: Report = silent) -> list[Path]:
             task.record,
             {
                 "task": task.command,
-                "request": asdict(task),  # type: ignore[call-overload]
+                "request": {
+                    name: str(value.resolve()) if isinstance(value, Path) else value
+                    for name, value in asdict(task).items()  # type: ignore[call-overload]
+                },
                 "versions": {name: version(name) for name in ("skiagraph", "torch", "numpy")},
                 "machine": {"python": platform.python_version(), "system": platform.platform(), "device": "cpu"},
                 "threads": torch.get_num_threads(),

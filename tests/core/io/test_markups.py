@@ -83,7 +83,7 @@ def test_plain_json_is_read_in_every_layout(tmp_path, content):
         ("a.json", "{", "cannot read"),
         ("a.mrk.json", '{"markups": []}', "no list of points"),
         ("a.mrk.json", '{"markups": [{"type": "Line"}]}', "Line but no list"),
-        ("a.mrk.json", '{"markups": 3}', "cannot read"),
+        ("a.mrk.json", '{"markups": 3}', "no list of markups"),
         ("a.mrk.json", json.dumps(_markup("IJK")), "LPS or RAS"),
         ("a.mrk.json", json.dumps(_markup(None)), "LPS or RAS"),
         ("a.mrk.json", json.dumps(_markup("LPS", coordinateUnits="m")), "in mm"),

@@ -1,6 +1,7 @@
 """The front door: what a user types, what he gets, and what he is told when it cannot be."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from skiagraph.drr.engines import ENGINES
 from skiagraph.geometry import View, float64
 from skiagraph.io.markups import read_keypoints, read_landmarks
 from skiagraph.io.records import read_record
+from skiagraph.io.volumes import read_labels, write_labels
 from skiagraph.tasks.patient import Patient, write_body
 from skiagraph.tasks.request import task_from
+from skiagraph.volume import Labels
 
 SMALL = ["--size", "96"]
 
@@ -183,9 +186,87 @@ def test_what_a_user_can_put_right_is_one_line_and_exit_code_2(patient, tmp_path
     assert not [path for path in tmp_path.iterdir() if path.is_file()], "nothing half-written is left"
 
 
+def test_flags_that_are_wrong_are_one_line_too(capsys):
+    assert "--size" in refused(capsys, "render", "a", "b.png", "--size", "abc")
+    assert "bogus" in refused(capsys, "render", "a", "b.png", "--bogus", "1")
+    assert "PATH" in refused(capsys, "render")
+
+
+def test_labels_of_an_earlier_picture_do_not_stay_beside_a_new_one(patient, tmp_path):
+    run("render", patient, tmp_path / "x.png", *SMALL)
+    assert (tmp_path / "x.mrk.json").is_file()
+    assert (tmp_path / "x_masks").is_dir()
+    run("render", patient / "ct.nii.gz", tmp_path / "x.png", *SMALL)
+    assert not (tmp_path / "x.mrk.json").exists()
+    assert not (tmp_path / "x_masks").exists()
+
+
+def test_two_pictures_of_one_stem_are_of_one_view(patient, tmp_path, capsys):
+    run("render", patient, tmp_path / "x.png", "--primary", "30", *SMALL)
+    run("render", patient, tmp_path / "x.dcm", "--primary", "30", *SMALL)
+    before = (tmp_path / "x.json").read_bytes()
+    said = refused(capsys, "render", patient, tmp_path / "x.nrrd", *SMALL)
+    assert "another view" in said
+    assert (tmp_path / "x.json").read_bytes() == before
+    assert "own labels" in refused(
+        capsys, "project", tmp_path / "x.png", tmp_path / "x.json", "--labels", patient / "labels.nii.gz"
+    )
+
+
+def test_a_label_set_is_written_whole_or_not_at_all(patient, tmp_path, capsys, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("skiagraph.tasks.shot.write_mask", full)
+    assert "No space left" in refused(capsys, "render", patient, tmp_path / "x.png", *SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mirrored_or_an_empty_set_of_landmarks_is_refused(patient, tmp_path, capsys):
+    content = read_landmarks(patient / "landmarks.mrk.json")
+    for name, points, expected in (
+        ("ras", {n: [-p[0], -p[1], p[2]] for n, p in zip(content.names, content.points.tolist())}, "in RAS"),
+        ("none", {}, "no landmark"),
+    ):
+        (tmp_path / f"{name}.json").write_text(json.dumps(points))
+        arguments = ("render", patient / "ct.nii.gz", tmp_path / "x.png", "--landmarks", tmp_path / f"{name}.json")
+        assert expected in refused(capsys, *arguments)
+
+
+def test_a_crop_of_labels_is_put_in_its_place(patient, tmp_path):
+    whole = read_labels(patient / "labels.nii.gz")
+    k, j, i = whole.grid.shape
+    box = (slice(10, k), slice(3, j - 2), slice(0, i - 4))
+    crop = Labels(whole.index[box], whole.grid.cropped(box), whole.names)
+    write_labels(tmp_path / "crop.nii.gz", crop)
+    found = Patient.read(patient / "ct.nii.gz", labels=tmp_path / "crop.nii.gz").labels
+    assert found is not None
+    assert (found.index[box] == whole.index[box]).all()
+
+
+def test_a_beam_that_misses_is_refused(patient, tmp_path, capsys):
+    said = refused(capsys, "render", patient, tmp_path / "x.png", "--target", "1e6", "0", "0", *SMALL)
+    assert "misses the CT" in said
+
+
+def test_cancelling_leaves_with_130_and_nothing_behind(patient, tmp_path, monkeypatch):
+    def cancel(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skiagraph.tasks.shot.write_mask", cancel)
+    monkeypatch.setattr("os._exit", sys.exit)
+    with pytest.raises(SystemExit) as exit_:
+        run("render", patient, tmp_path / "x.png", *SMALL)
+    assert exit_.value.code == 130
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_request_that_is_wrong_says_where(tmp_path, capsys):
     for content, expected in (
         ({"task": "fly"}, "one of render"),
+        ({"task": ["render"]}, "one of render"),
+        ({"task": "render", "request": 5}, "a table of fields"),
+        ({"task": "body", "output": "b", "seed": 10**30}, "seed"),
         ({"task": "render", "volume": "a", "output": "b.png", "colour": 1}, "no colour"),
         ({"task": "render", "volume": "a", "output": "b.png", "size": "big"}, "size"),
         ([1], "a request such as"),
