@@ -34,7 +34,7 @@ struct Avx512 {
         const __m512i weight0 = _mm512_load_si512(group.weight[0]), weight1 = _mm512_load_si512(group.weight[1]);
         for (row += group.base; height-- > 0; row += pitch, out += kTile) {
             const __m512i voxels = _mm512_loadu_si512(row);
-            _mm_prefetch(reinterpret_cast<const char*>(row + ahead), _MM_HINT_T1);
+            _mm_prefetch(reinterpret_cast<const char*>(row + ahead), _MM_HINT_T0);
             const auto left = (Integers)_mm512_madd_epi16(_mm512_permutexvar_epi16(pick0, voxels), weight0);
             const auto right = (Integers)_mm512_madd_epi16(_mm512_permutexvar_epi16(pick1, voxels), weight1);
             _mm512_store_ps(out, __builtin_convertvector(left, Floats));

@@ -34,14 +34,14 @@ inline void find(const Line& line, std::int64_t first, std::int64_t stored, int 
     std::int32_t low = INT32_MAX, high = -1;
     for (int c = 0; c < kGroup; ++c) {
         const float x = start + static_cast<float>(c) * step;
-        const bool inside = x >= 0.0F && x < end;
-        const std::int32_t left = inside ? static_cast<std::int32_t>(x) : 0;
-        const auto far = static_cast<std::int16_t>((x - static_cast<float>(left)) * (inside ? kFull : 0) + 0.5F);
+        const bool inside = (x >= 0.0F) & (x < end);
+        const auto left = static_cast<std::int32_t>(inside ? x : 0.0F);
+        const auto far = static_cast<std::int32_t>((inside ? x - static_cast<float>(left) : 0.0F) * kFull + 0.5F);
         found.left[c] = left;
-        found.far[c] = inside ? far : std::int16_t{0};
-        found.near[c] = inside ? static_cast<std::int16_t>(kFull - far) : std::int16_t{0};
-        low = inside && left < low ? left : low;
-        high = inside && left > high ? left : high;
+        found.far[c] = static_cast<std::int16_t>(far);
+        found.near[c] = static_cast<std::int16_t>(inside ? kFull - far : 0);
+        low = inside & (left < low) ? left : low;
+        high = inside & (left > high) ? left : high;
     }
     found.base = high < 0 ? 0 : low;
     found.mask = 0;
@@ -78,14 +78,14 @@ inline void find(const Slices& slices, const Line& line, std::int64_t band, std:
     std::int32_t low = INT32_MAX, high = -1;
     for (int r = 0; r < kBand; ++r) {
         const float z = start + static_cast<float>(r) * step;
-        const bool inside = z >= 0.0F && z < end;
-        const std::int32_t at = inside ? static_cast<std::int32_t>(z) : 0;
+        const bool inside = (z >= 0.0F) & (z < end);
+        const auto at = static_cast<std::int32_t>(inside ? z : 0.0F);
         const float far = z - static_cast<float>(at);
         found.at[r] = at;
         found.near[r] = inside ? 1.0F - far : 0.0F;
         found.far[r] = inside ? far : 0.0F;
-        low = inside && at < low ? at : low;
-        high = inside && at > high ? at : high;
+        low = inside & (at < low) ? at : low;
+        high = inside & (at > high) ? at : high;
     }
     found.occupied = 0;
     if (high < 0) return;
@@ -166,11 +166,12 @@ void look(const Picture& picture, const Sight& sight, float gain, std::int64_t c
         std::int32_t at[kBlock];
         alignas(64) float across[4][kBlock], down[4][kBlock], factor[kBlock], sums[kBlock][4];
         for (int n = 0; n < kBlock; ++n) {
+            // No branches, so that it becomes vectors.
             const auto f = static_cast<float>(n);
             const float near = 1.0F / (depth + f * d_depth);
             float x = (column + f * d_column) * near, y = (row + f * d_row) * near;
             // What lies beyond the picture is empty; one sample and two around it are kept for the cubic.
-            const bool inside = x >= 1.0F && x < width && y >= 1.0F && y < height;
+            const bool inside = (x >= 1.0F) & (x < width) & (y >= 1.0F) & (y < height);
             x = inside ? x : 1.0F;
             y = inside ? y : 1.0F;
             const auto i = static_cast<std::int32_t>(x), j = static_cast<std::int32_t>(y);

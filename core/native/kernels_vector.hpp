@@ -14,13 +14,17 @@ template <class Vector, int R, int C>
 void add_block(const float* scratch, const Stretched* slices, int count, int first, float* top, std::int64_t pitch) {
     constexpr int lanes = sizeof(Vector) / sizeof(float);
     Vector sum[R][C];
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
         for (int c = 0; c < C; ++c) std::memcpy(&sum[r][c], top + r * pitch + c * lanes, sizeof(Vector));
     for (int n = 0; n < count; ++n) {
         const Rows& rows = *slices[n].rows;
+#pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
             const float* above = scratch + (slices[n].offset + rows.at[first + r] * kTile);
             const float near = rows.near[first + r], far = rows.far[first + r];
+#pragma GCC unroll 16
             for (int c = 0; c < C; ++c) {
                 Vector one, two;
                 std::memcpy(&one, above + c * lanes, sizeof(Vector));
@@ -30,7 +34,9 @@ void add_block(const float* scratch, const Stretched* slices, int count, int fir
             }
         }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
         for (int c = 0; c < C; ++c) std::memcpy(top + r * pitch + c * lanes, &sum[r][c], sizeof(Vector));
 }
 

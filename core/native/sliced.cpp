@@ -94,8 +94,9 @@ bool before_panel(const View& view, const Interval box[3]) {
 }
 
 // The plan for a view along an axis. False where slices would not do what rays do: rays that start or end in the
-// field, run too obliquely through its slices, or are so few that they are quicker one by one.
-bool make_plan(const Prepared& field, const View& view, Plan& plan) {
+// field, run too obliquely through its slices, or are so few that they are quicker one by one. A view with `few`
+// samples or less along all its rays is left to them in any case.
+bool make_plan(const Prepared& field, const View& view, double few, Plan& plan) {
     double steps[4][3];
     corners(view, steps);
     const int axis = plan.axis;
@@ -111,6 +112,8 @@ bool make_plan(const Prepared& field, const View& view, Plan& plan) {
     const int a = plan.plane.a, b = plan.plane.b;
     for (const int n : {a, b}) box[n] = reached(field, view, steps, axis, n, box[axis]);
     plan.columns = plan.rows = 0;
+    const double pixels = static_cast<double>(view.rows) * static_cast<double>(view.columns);
+    if (pixels * count <= few) return false;
     if (box[a].low > box[a].high || box[b].low > box[b].high) return true;  // no ray meets the field
     if (!before_panel(view, box)) return false;
 
@@ -137,7 +140,7 @@ bool make_plan(const Prepared& field, const View& view, Plan& plan) {
     // Two samples more than needed on every side, for the cubic and for rounding.
     const double columns = std::ceil((plan.across.high - plan.across.low) / kSpacing) + 6.0;
     const double rows = std::ceil((plan.down.high - plan.down.low) / kSpacing) + 6.0;
-    if (columns * rows > kWorth * static_cast<double>(view.rows) * static_cast<double>(view.columns)) return false;
+    if (columns * rows > kWorth * pixels) return false;
     plan.across.low -= 2.5 * kSpacing;
     plan.down.low -= 2.5 * kSpacing;
     plan.columns = static_cast<std::int64_t>(columns);
@@ -268,16 +271,19 @@ SKIAGRAPH_API void skiagraph_release(Prepared* field) { delete field; }
 // Whether every value is a number.
 SKIAGRAPH_API std::int32_t skiagraph_finite(const Prepared* field) { return field->finite(); }
 
-// The axis (0: i, 1: j, 2: k) whose slices serve a view; -1 where only rays one by one do.
-SKIAGRAPH_API std::int32_t skiagraph_axis(const Prepared* field, const View* view) {
+// The axis (0: i, 1: j, 2: k) whose slices serve a view; -1 where only rays one by one do, as for views with no more
+// than `few` samples in all.
+SKIAGRAPH_API std::int32_t skiagraph_axis(const Prepared* field, const View* view, double few) {
     if (!field->count[0]) return 0;
     double steps[4][3];
     corners(*view, steps);
-    int best = 0;
-    for (int axis = 1; axis < 3; ++axis)
-        if (obliqueness(steps, axis) < obliqueness(steps, best)) best = axis;
+    // Of axes that are as good but for rounding, always the same one, for the sake of the copy it needs.
+    constexpr double worse = 1.0 - 1e-6;
+    int best = 1;
+    for (const int axis : {2, 0})
+        if (obliqueness(steps, axis) < worse * obliqueness(steps, best)) best = axis;
     Plan plan(best);
-    return make_plan(*field, *view, plan) ? best : -1;
+    return make_plan(*field, *view, few, plan) ? best : -1;
 }
 
 // Makes the copy for an axis if it is not there. 0 where memory is short. values: as they were prepared.
@@ -301,9 +307,11 @@ SKIAGRAPH_API std::int32_t skiagraph_has_level(std::int32_t level) { return kern
 // out: [channels][rows][columns]. The axis as skiagraph_axis gave it, its slices made. 0 where memory is short.
 SKIAGRAPH_API std::int32_t skiagraph_sliced(const Prepared* field, const View* view, std::int32_t axis,
                                             std::int32_t level, float* out, std::int32_t threads) {
-    std::fill(out, out + field->channels * view->rows * view->columns, 0.0F);
     Plan plan(axis);
-    if (!field->count[0] || !make_plan(*field, *view, plan) || !plan.columns) return 1;
+    if (!field->count[0] || !make_plan(*field, *view, 0.0, plan) || !plan.columns) {
+        std::fill(out, out + field->channels * view->rows * view->columns, 0.0F);
+        return 1;
+    }
     try {
         integrate(*field, *view, plan, *kernels_for(level), out, threads);
         return 1;

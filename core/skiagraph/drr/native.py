@@ -99,7 +99,7 @@ def library() -> ctypes.CDLL:
         "prepare": (data, [data, count, size, flag]),
         "release": (None, [data]),
         "finite": (flag, [data]),
-        "axis": (flag, [data, view]),
+        "axis": (flag, [data, view, ctypes.c_double]),
         "has_slices": (flag, [data, flag]),
         "slice": (flag, [data, data, flag, flag]),
         "has_level": (flag, [flag]),

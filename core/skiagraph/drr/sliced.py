@@ -25,6 +25,9 @@ __all__ = ["LEVELS", "available", "integrate", "level", "levels"]
 LEVELS: Mapping[str, int] = {"avx512": 2, "avx2": 1, "portable": 0}
 """Instruction sets the engine is compiled for, best first, and the library's numbers for them."""
 
+FEW = 2e6
+"""Samples along all rays of a view (pixels times slices) up to which they are taken one by one: exact, and 10 ms."""
+
 SHORT = "not enough memory to slice the field for the fast engine; free some, or use engine 'native'"
 
 
@@ -42,7 +45,7 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
         return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
     prepared = _prepared(field)
     placed = PlacedView.of(grid, view)
-    axis = library().skiagraph_axis(prepared.handle, placed)
+    axis = library().skiagraph_axis(prepared.handle, placed, FEW)
     if axis < 0:
         return native.integrate(field, grid, view)
     prepared.slice(field, axis)
