@@ -92,7 +92,7 @@ Prepared::Prepared(const float* values, std::int64_t channels_, const std::int64
     for (std::int64_t n = 0; n < channels * size[2]; ++n) {
         const Extent& plane = planes[static_cast<std::size_t>(n)];
         double& largest = step[static_cast<std::size_t>(n / size[2])];
-        if (!(plane.largest <= largest)) largest = plane.largest;
+        if (std::isnan(plane.largest) || plane.largest > largest) largest = plane.largest;  // NaN stays
         if (plane.largest == 0.0F) continue;
         for (int axis = 0; axis < 2; ++axis) {
             from[axis] = std::min(from[axis], plane.low[axis]);

@@ -25,7 +25,7 @@ using namespace skiagraph;
 constexpr double kSpacing = 0.6;
 
 // How obliquely, in voxels across for each slice, rays may cross the slices before samples lie too far apart.
-constexpr double kOblique = 1.5;
+constexpr double kOblique = 1.7;
 
 // How many samples of the base plane cost as much as one ray by itself.
 constexpr double kWorth = 40.0;

@@ -16,11 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from skiagraph.drr import native
-from skiagraph.drr.native import PlacedView, available, library
+from skiagraph.drr.native import PlacedView, library
 from skiagraph.errors import BackendError, DataError, GeometryError
 from skiagraph.geometry import Grid, View
-
-__all__ = ["LEVELS", "available", "integrate", "level", "levels"]
 
 LEVELS: Mapping[str, int] = {"avx512": 2, "avx2": 1, "portable": 0}
 """Instruction sets the engine is compiled for, best first, and the library's numbers for them."""
@@ -43,17 +41,22 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
         raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
     if view.source.ndim > 1:
         return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
-    prepared = _prepared(field)
-    placed = PlacedView.of(grid, view)
-    axis = library().skiagraph_axis(prepared.handle, placed, FEW)
-    if axis < 0:
+    axis = axis_for(field, grid, view)
+    if axis is None:
         return native.integrate(field, grid, view)
+    prepared = _prepared(field)
     prepared.slice(field, axis)
-    out = torch.empty(len(field), *view.size)
+    placed, out = PlacedView.of(grid, view), torch.empty(len(field), *view.size)
     threads = torch.get_num_threads()
     if not library().skiagraph_sliced(prepared.handle, placed, axis, LEVELS[level()], out.data_ptr(), threads):
         raise BackendError(SHORT)
     return out.to(field.device)
+
+
+def axis_for(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> int | None:
+    """The axis (0: i, 1: j, 2: k) whose slices serve a single view; None where only rays one by one do."""
+    axis: int = library().skiagraph_axis(_prepared(field).handle, PlacedView.of(grid, view), FEW)
+    return None if axis < 0 else axis
 
 
 @cache
