@@ -175,7 +175,9 @@ def test_what_is_not_a_number_is_refused(value):
     field = torch.zeros(1, 9, 9, 9)
     field[0, 4, 5, 6] = value
     with pytest.raises(DataError, match="NaN or infinity"):
-        sliced.integrate(field, Grid.centred((9, 9, 9), (1, 1, 1)), GENERIC.with_pixels(32).aimed_at(float64([0, 0, 0])))
+        sliced.integrate(
+            field, Grid.centred((9, 9, 9), (1, 1, 1)), GENERIC.with_pixels(32).aimed_at(float64([0, 0, 0]))
+        )
 
 
 def test_sixteen_bits_keep_the_mean_of_a_uniform_region():
