@@ -11,7 +11,7 @@
 namespace skiagraph {
 namespace {
 
-constexpr double kLevels = 32767.0;
+constexpr std::int32_t kLevels = 32767;
 
 // What one plane of the field holds: its largest magnitude and the rows and columns that are not zero.
 struct Extent {
@@ -21,12 +21,12 @@ struct Extent {
 };
 
 float largest_of(const float* row, std::int64_t count) {
-    // An integer comparison orders magnitudes as they are and puts NaN above infinity, so that neither is lost.
-    std::uint32_t largest = 0;
+    // As integers, magnitudes keep their order and NaN comes above infinity, so that neither is lost.
+    std::int32_t largest = 0;
     for (std::int64_t i = 0; i < count; ++i) {
-        std::uint32_t bits;
+        std::int32_t bits;
         std::memcpy(&bits, row + i, sizeof bits);
-        largest = std::max(largest, bits & 0x7fffffffU);
+        largest = std::max(largest, bits & 0x7fffffff);
     }
     float magnitude;
     std::memcpy(&magnitude, &largest, sizeof magnitude);
@@ -54,19 +54,34 @@ Extent extent_of(const float* plane, const std::int64_t size[3]) {
 }
 
 // Rounds up or down by turns, evenly spread (a Kronecker sequence of the plastic number, Roberts 2018), so that a
-// uniform region keeps its mean; what a step of the int16 can say exactly stays as it is.
-struct Dither {
-    double inverse;
-    double offset(std::int64_t i, std::int64_t j, std::int64_t k) const {
-        const double phase = 0.8191725134 * static_cast<double>(i) + 0.6710436067 * static_cast<double>(j) +
-                             0.5497004779 * static_cast<double>(k) + 0.5;
-        return phase - std::floor(phase);
+// uniform region keeps its mean. Zero stays zero.
+void quantise(const float* row, std::int64_t count, double unit, std::int64_t i, std::int64_t j, std::int64_t k,
+              std::int16_t* out) {
+    constexpr std::uint32_t turn[3] = {0xd1b54a33U, 0xabc98389U, 0x8cb92ba7U};  // of a whole turn of 2^32
+    constexpr float to_turns = 1.0F / 16777216.0F;
+    const auto inverse = static_cast<float>(1.0 / unit);
+    const std::uint32_t start = turn[0] * static_cast<std::uint32_t>(i) + turn[1] * static_cast<std::uint32_t>(j) +
+                                turn[2] * static_cast<std::uint32_t>(k) + (1U << 31);
+    for (std::int64_t n = 0; n < count; ++n) {
+        const std::uint32_t phase = start + turn[0] * static_cast<std::uint32_t>(n);
+        const float offset = static_cast<float>(static_cast<std::int32_t>(phase >> 8)) * to_turns;
+        const float level = row[n] * inverse + offset;
+        const auto cut = static_cast<std::int32_t>(level);
+        const std::int32_t floor = cut - (level < static_cast<float>(cut) ? 1 : 0);
+        out[n] = static_cast<std::int16_t>(std::min(std::max(floor, -kLevels), kLevels));
     }
-    std::int16_t operator()(float value, std::int64_t i, std::int64_t j, std::int64_t k) const {
-        const double level = std::floor(static_cast<double>(value) * inverse + offset(i, j, k));
-        return static_cast<std::int16_t>(std::clamp(level, -kLevels, kLevels));
+}
+
+std::uint64_t occupancy(const std::int16_t* row, std::int64_t pitch, int shift) {
+    std::uint64_t bits = 0;
+    for (std::int64_t from = 0; from < pitch; from += std::int64_t{1} << shift) {
+        std::int16_t any = 0;
+        const std::int64_t to = std::min(pitch, from + (std::int64_t{1} << shift));
+        for (std::int64_t n = from; n < to; ++n) any = static_cast<std::int16_t>(any | row[n]);
+        bits |= std::uint64_t{any != 0} << (from >> shift);
     }
-};
+    return bits;
+}
 
 std::int64_t padded(std::int64_t columns) { return (columns + 2 + 31) / 32 * 32; }
 
@@ -123,31 +138,38 @@ void Prepared::copy(const float* values, int axis, std::int32_t threads) {
     // The last load of all may look a register beyond.
     made->values.assign(static_cast<std::size_t>(channels * slices * rows * made->pitch + 64), 0);
     made->occupied.assign(static_cast<std::size_t>(channels * slices * rows), 0);
-    const std::int64_t pitch = made->pitch, shift = made->shift;
-    const std::int64_t stride[3] = {1, size[0], size[0] * size[1]};
+    const std::int64_t pitch = made->pitch;
+    const auto line = [&](std::int64_t c, std::int64_t slice, std::int64_t row) {
+        return made->values.data() + ((c * slices + slice) * rows + row + 1) * pitch + 1;
+    };
 
-    // Row by row of the copy; where its columns lie apart in the field, 16 slices at once share their cache lines.
-    const std::int64_t together = axis == 0 ? 16 : 1, blocks = (slices + together - 1) / together;
-    share_out(channels * blocks, threads, [&](std::int64_t item) {
-        const std::int64_t c = item / blocks, first = item % blocks * together;
-        const std::int64_t last = std::min(first + together, slices);
+    // The field is read as it lies, a block of rows at a time, and each block put where its slices want it.
+    constexpr std::int64_t block = 32;
+    share_out(channels * count[2], threads, [&](std::int64_t item) {
+        const std::int64_t c = item / count[2], k = item % count[2];
         const double unit = step[static_cast<std::size_t>(c)];
         if (unit == 0.0) return;
-        const Dither dithered{1.0 / unit};
-        const float* field = values + c * size[0] * size[1] * size[2];
-        for (std::int64_t row = 0; row < count[plane.b]; ++row)
-            for (std::int64_t column = 0; column < columns; ++column)
-                for (std::int64_t n = first; n < last; ++n) {
-                    std::int64_t at[3];
-                    at[axis] = low[axis] + n;
-                    at[plane.a] = low[plane.a] + column;
-                    at[plane.b] = low[plane.b] + row;
-                    const std::int16_t level =
-                        dithered(field[at[0] * stride[0] + at[1] * stride[1] + at[2] * stride[2]], at[0], at[1], at[2]);
-                    const std::int64_t line = (c * slices + n) * rows + row + 1;
-                    made->values[static_cast<std::size_t>(line * pitch + column + 1)] = level;
-                    if (level) made->occupied[static_cast<std::size_t>(line)] |= std::uint64_t{1} << ((column + 1) >> shift);
-                }
+        std::vector<std::int16_t> levels(static_cast<std::size_t>(block * count[0]));
+        for (std::int64_t from = 0; from < count[1]; from += block) {
+            const std::int64_t height = std::min(block, count[1] - from);
+            for (std::int64_t j = 0; j < height; ++j) {
+                const std::int64_t at[3] = {low[0], low[1] + from + j, low[2] + k};
+                const float* row = values + ((c * size[2] + at[2]) * size[1] + at[1]) * size[0] + at[0];
+                std::int16_t* quantised = levels.data() + j * count[0];
+                quantise(row, count[0], unit, at[0], at[1], at[2], quantised);
+                if (axis == 1) std::copy_n(quantised, count[0], line(c, from + j, k));
+                if (axis == 2) std::copy_n(quantised, count[0], line(c, k, from + j));
+            }
+            if (axis == 0)
+                for (std::int64_t i = 0; i < count[0]; ++i)
+                    for (std::int64_t j = 0; j < height; ++j)
+                        line(c, i, k)[from + j] = levels[static_cast<std::size_t>(j * count[0] + i)];
+        }
+    });
+    share_out(channels * slices, threads, [&](std::int64_t slice) {
+        for (std::int64_t row = slice * rows; row < (slice + 1) * rows; ++row)
+            made->occupied[static_cast<std::size_t>(row)] =
+                occupancy(made->values.data() + row * pitch, pitch, made->shift);
     });
     copies[axis] = std::move(made);
 }

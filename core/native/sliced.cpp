@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -208,6 +209,19 @@ Sight sight(const View& view, const Plan& plan, std::int64_t v) {
     return found;
 }
 
+// Memory for vectors, not cleared: all of it is written before it is read.
+class Aligned {
+  public:
+    explicit Aligned(std::size_t bytes) : lines_(new CacheLine[bytes / sizeof(CacheLine) + 1]) {}
+    char* bytes() const { return lines_[0].bytes; }
+
+  private:
+    struct alignas(64) CacheLine {
+        char bytes[64];
+    };
+    std::unique_ptr<CacheLine[]> lines_;
+};
+
 void integrate(const Prepared& field, const View& view, const Plan& plan, const Kernels& kernels, float* out,
                std::int32_t threads) {
     const Plane plane = plan.plane;
@@ -221,22 +235,18 @@ void integrate(const Prepared& field, const View& view, const Plan& plan, const 
     };
     std::vector<Line> rows(static_cast<std::size_t>(plan.slices));
     const std::size_t bytes = kernels.group_bytes * static_cast<std::size_t>(groups);
-    struct alignas(64) Cacheline {
-        char bytes[64];
-    };
-    std::vector<Cacheline> tables(bytes * static_cast<std::size_t>(plan.slices) / sizeof(Cacheline) + 1);
-    char* const table = tables.data()->bytes;
+    const Aligned tables(bytes * static_cast<std::size_t>(plan.slices));
     share_out(plan.slices, threads, [&](std::int64_t n) {
         rows[static_cast<std::size_t>(n)] = line(n, plane.b, plan.down.low);
         kernels.lay(line(n, plane.a, plan.across.low), stored + 2, copy.shift, groups,
-                    table + static_cast<std::size_t>(n) * bytes);
+                    tables.bytes() + static_cast<std::size_t>(n) * bytes);
     });
     const std::vector<std::uint8_t> seen = tiles_seen(view, plan, bands, tiles);
-    std::vector<float> values(static_cast<std::size_t>(bands * kBand * tiles * kTile));
-    const Picture picture{values.data(), bands, tiles, seen.data()};
+    const Aligned values(sizeof(float) * static_cast<std::size_t>(bands * kBand * tiles * kTile));
+    const Picture picture{reinterpret_cast<float*>(values.bytes()), bands, tiles, seen.data()};
     for (std::int64_t c = 0; c < field.channels; ++c) {
         const Slices slices = copy.channel(c, stored);
-        share_out(bands, threads, [&](std::int64_t band) { kernels.pile(slices, rows.data(), table, picture, band); });
+        share_out(bands, threads, [&](std::int64_t band) { kernels.pile(slices, rows.data(), tables.bytes(), picture, band); });
         const auto gain = static_cast<float>(field.step[static_cast<std::size_t>(c)] / 32767.0);
         share_out(view.rows, threads, [&](std::int64_t v) {
             kernels.look(picture, sight(view, plan, v), gain, view.columns, out + (c * view.rows + v) * view.columns);
