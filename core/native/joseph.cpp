@@ -43,12 +43,13 @@ void inner(const Field& field, const double source[3], const double step[3], con
 float along(const Field& field, const double source[3], const double step[3], const Passage& ray) {
     const std::int64_t stride_a = field.stride[ray.a], stride_b = field.stride[ray.b];
     const double slope_a = step[ray.a] / step[ray.axis], slope_b = step[ray.b] / step[ray.axis];
-    const auto p = [&](std::int64_t n) { return source[ray.a] + (static_cast<double>(n) - source[ray.axis]) * slope_a; };
-    const auto q = [&](std::int64_t n) { return source[ray.b] + (static_cast<double>(n) - source[ray.axis]) * slope_b; };
+    const auto way_to = [&](std::int64_t n) { return static_cast<double>(n) - source[ray.axis]; };
+    const auto p = [&](std::int64_t n) { return source[ray.a] + way_to(n) * slope_a; };
+    const auto q = [&](std::int64_t n) { return source[ray.b] + way_to(n) * slope_b; };
 
     // One sample with all its ifs; the field is zero outside its voxels.
     const auto careful = [&](std::int64_t n) {
-        const double share = ray.share((static_cast<double>(n) - source[ray.axis]) / step[ray.axis]) / (2 * ray.half);
+        const double share = ray.share(way_to(n) / step[ray.axis]) / (2 * ray.half);
         const double p0 = std::floor(p(n)), q0 = std::floor(q(n));
         const double fp = p(n) - p0, fq = q(n) - q0;
         const double weight[4] = {(1 - fp) * (1 - fq), fp * (1 - fq), (1 - fp) * fq, fp * fq};

@@ -37,9 +37,9 @@ struct Picture {
     std::int64_t pitch() const { return tiles * kTile; }
 };
 
-// One row of pixels as it looks through the base plane: the pixel u sees the picture's column and row
-// (column[0] + u column[1]) / depth, (row[0] + u row[1]) / depth, where depth = depth[0] + u depth[1], and its path through
-// one slice is sqrt(path[0] + u path[1] + u² path[2]) / |depth|.
+// One row of pixels as it looks at the picture. With d = depth[0] + u depth[1], the pixel u sees the column
+// (column[0] + u column[1]) / d and the row (row[0] + u row[1]) / d, and its path through one slice is
+// sqrt(path[0] + u path[1] + u² path[2]) / |d|.
 struct Sight {
     double column[2], row[2], depth[2], path[3];
 };

@@ -49,10 +49,12 @@ void add_tile(const float* scratch, const Stretched* slices, int count, float* t
 }
 
 inline void cubic(const float* row, std::int32_t pitch, float w0, float w1, float w2, float w3, float* out) {
-    const __m128 sum = _mm_fmadd_ps(_mm_set1_ps(w1), _mm_loadu_ps(row + pitch), _mm_mul_ps(_mm_set1_ps(w0), _mm_loadu_ps(row)));
-    const __m128 more = _mm_fmadd_ps(_mm_set1_ps(w3), _mm_loadu_ps(row + 3 * pitch),
-                                     _mm_mul_ps(_mm_set1_ps(w2), _mm_loadu_ps(row + 2 * pitch)));
-    _mm_store_ps(out, _mm_add_ps(sum, more));
+    // Two sums, so that the second need not wait for the first.
+    __m128 upper = _mm_mul_ps(_mm_set1_ps(w0), _mm_loadu_ps(row));
+    __m128 lower = _mm_mul_ps(_mm_set1_ps(w2), _mm_loadu_ps(row + 2 * pitch));
+    upper = _mm_fmadd_ps(_mm_set1_ps(w1), _mm_loadu_ps(row + pitch), upper);
+    lower = _mm_fmadd_ps(_mm_set1_ps(w3), _mm_loadu_ps(row + 3 * pitch), lower);
+    _mm_store_ps(out, _mm_add_ps(upper, lower));
 }
 
 }  // namespace

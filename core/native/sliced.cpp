@@ -94,9 +94,30 @@ bool before_panel(const View& view, const Interval box[3]) {
     return true;
 }
 
-// The plan for a view along an axis. False where slices would not do what rays do: rays that start or end in the
-// field, run too obliquely through its slices, or are so few that they are quicker one by one. A view with `few`
-// samples or less along all its rays is left to them in any case.
+// What the panel looks at on the base plane, along one axis, of what the field casts there.
+Interval wanted(const Prepared& field, const View& view, const double steps[4][3], const Plan& plan, int axis) {
+    const double source = view.source[axis];
+    Interval seen{INFINITY, -INFINITY}, cast{INFINITY, -INFINITY};
+    for (int n = 0; n < 4; ++n) {
+        const double at = source + plan.depth / steps[n][plan.axis] * steps[n][axis];
+        seen = {std::min(seen.low, at), std::max(seen.high, at)};
+    }
+    // The slice nearest to the source casts the widest shadow, unless the source lies beside the field.
+    const double nearest = plan.depth > 0.0 ? plan.depth - static_cast<double>(plan.slices - 1)
+                                            : plan.depth + static_cast<double>(plan.slices - 1);
+    const auto first = static_cast<double>(field.low[axis]) - 1.0;
+    for (const double edge : {first, first + static_cast<double>(field.count[axis]) + 1.0})
+        for (const double way : {nearest, plan.depth}) {
+            const double at = source + (edge - source) * plan.depth / way;
+            cast = {std::min(cast.low, at), std::max(cast.high, at)};
+        }
+    return {std::max(seen.low, cast.low), std::min(seen.high, cast.high)};
+}
+
+// The plan for a view along an axis. False where slices would not do what rays do:
+// - rays that start or end in the field, for each takes a share of its own of the slice it ends in;
+// - rays too oblique to the slices, as in a cone so wide that no one axis serves all of it;
+// - rays so few that they are quicker one by one; with `few` samples or less in all, they are left to it in any case.
 bool make_plan(const Prepared& field, const View& view, double few, Plan& plan) {
     double steps[4][3];
     corners(view, steps);
@@ -118,25 +139,8 @@ bool make_plan(const Prepared& field, const View& view, double few, Plan& plan) 
     if (box[a].low > box[a].high || box[b].low > box[b].high) return true;  // no ray meets the field
     if (!before_panel(view, box)) return false;
 
-    // On the base plane: what the panel looks at, of what the field casts there. The slice nearest to the source casts
-    // the largest shadow unless the source lies beside the field, so both ends count.
-    const double nearest = (forward > 0.0 ? low : low + count - 1.0) - source;
-    const auto wanted = [&](int n) {
-        Interval seen{INFINITY, -INFINITY}, cast{INFINITY, -INFINITY};
-        for (int corner = 0; corner < 4; ++corner) {
-            const double at = view.source[n] + plan.depth / steps[corner][axis] * steps[corner][n];
-            seen = {std::min(seen.low, at), std::max(seen.high, at)};
-        }
-        const auto first = static_cast<double>(field.low[n]) - 1.0;
-        for (const double edge : {first, first + static_cast<double>(field.count[n]) + 1.0})
-            for (const double way : {nearest, plan.depth}) {
-                const double at = view.source[n] + (edge - view.source[n]) * plan.depth / way;
-                cast = {std::min(cast.low, at), std::max(cast.high, at)};
-            }
-        return Interval{std::max(seen.low, cast.low), std::min(seen.high, cast.high)};
-    };
-    plan.across = wanted(a);
-    plan.down = wanted(b);
+    plan.across = wanted(field, view, steps, plan, a);
+    plan.down = wanted(field, view, steps, plan, b);
     if (plan.across.low > plan.across.high || plan.down.low > plan.down.high) return true;
     // Two samples more than needed on every side, for the cubic and for rounding.
     const double columns = std::ceil((plan.across.high - plan.across.low) / kSpacing) + 6.0;
@@ -156,7 +160,8 @@ std::vector<std::uint8_t> tiles_seen(const View& view, const Plan& plan, std::in
     double w[3];
     for (int n = 0; n < 3; ++n) w[n] = view.corner[n] - view.source[n];
     const auto triple = [](const double* x, const double* y, const double* z) {
-        return x[0] * (y[1] * z[2] - y[2] * z[1]) + x[1] * (y[2] * z[0] - y[0] * z[2]) + x[2] * (y[0] * z[1] - y[1] * z[0]);
+        return x[0] * (y[1] * z[2] - y[2] * z[1]) + x[1] * (y[2] * z[0] - y[0] * z[2]) +
+               x[2] * (y[0] * z[1] - y[1] * z[0]);
     };
     std::vector<std::uint8_t> seen(static_cast<std::size_t>(bands * tiles));
     for (std::int64_t band = 0; band < bands; ++band)
@@ -246,7 +251,8 @@ void integrate(const Prepared& field, const View& view, const Plan& plan, const 
     const Picture picture{reinterpret_cast<float*>(values.bytes()), bands, tiles, seen.data()};
     for (std::int64_t c = 0; c < field.channels; ++c) {
         const Slices slices = copy.channel(c, stored);
-        share_out(bands, threads, [&](std::int64_t band) { kernels.pile(slices, rows.data(), tables.bytes(), picture, band); });
+        share_out(bands, threads,
+                  [&](std::int64_t band) { kernels.pile(slices, rows.data(), tables.bytes(), picture, band); });
         const auto gain = static_cast<float>(field.step[static_cast<std::size_t>(c)] / 32767.0);
         share_out(view.rows, threads, [&](std::int64_t v) {
             kernels.look(picture, sight(view, plan, v), gain, view.columns, out + (c * view.rows + v) * view.columns);

@@ -1,4 +1,8 @@
-"""Every engine against closed forms, and against the reference."""
+"""Every engine against closed forms, and against the reference.
+
+Most views here are so small that the sliced engine leaves them to rays, as it does for everybody; test_sliced.py holds
+it to the same laws with nothing left to them.
+"""
 
 import pytest
 import torch
