@@ -125,6 +125,11 @@ bool Prepared::finite() const {
     return std::all_of(step.begin(), step.end(), [](double value) { return std::isfinite(value); });
 }
 
+bool Prepared::in_range() const {
+    return std::all_of(step.begin(), step.end(),
+                       [](double value) { return value == 0.0 || (value > 1e-30 && value < 1e24); });
+}
+
 void Prepared::copy(const float* values, int axis, std::int32_t threads) {
     if (copies[axis] || !count[0]) return;
     const Plane plane(axis);

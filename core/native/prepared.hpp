@@ -31,6 +31,8 @@ struct Prepared {
     Prepared(const float* values, std::int64_t channels, const std::int64_t size_ijk[3], std::int32_t threads);
 
     bool finite() const;
+    // Whether single precision holds the levels of every channel, and what they add up to.
+    bool in_range() const;
     void copy(const float* values, int axis, std::int32_t threads);
 };
 

@@ -291,6 +291,7 @@ SKIAGRAPH_API std::int32_t skiagraph_finite(const Prepared* field) { return fiel
 // than `few` samples in all.
 SKIAGRAPH_API std::int32_t skiagraph_axis(const Prepared* field, const View* view, double few) {
     if (!field->count[0]) return 0;
+    if (!field->in_range()) return -1;
     double steps[4][3];
     corners(*view, steps);
     // Of axes that are as good but for rounding, always the same one, for the sake of the copy it needs.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -18,7 +19,11 @@ void share_out(std::int64_t items, std::int32_t threads, const Work& work) {
     };
     std::vector<std::thread> team;
     const auto helpers = std::min<std::int64_t>(threads, items) - 1;
-    for (std::int64_t n = 0; n < helpers; ++n) team.emplace_back(take);
+    try {
+        for (std::int64_t n = 0; n < helpers; ++n) team.emplace_back(take);
+    } catch (const std::system_error&) {
+        // The system has no more threads to give: those there are do the work.
+    }
     take();
     for (auto& member : team) member.join();
 }

@@ -207,6 +207,14 @@ def test_channels_of_any_scale_keep_their_own(rng):
     assert not found[3].any()
 
 
+@pytest.mark.parametrize("scale", [1e-37, 1e-20, 1e20, 1e33])
+def test_values_may_be_tiny_or_huge(scale):
+    grid = Grid.centred((40, 40, 40), (2.0, 2.0, 2.0))
+    view, field = GENERIC.with_pixels(100).aimed_at(grid.center), blob(grid.shape)
+    found, expected = sliced.integrate(scale * field, grid, view), sliced.integrate(field, grid, view)
+    assert difference(found.double() / scale, expected.double()) < 1e-2
+
+
 def test_a_field_is_made_ready_once_and_again_when_it_has_changed(rng):
     grid = Grid.centred((40, 40, 40), (2.0, 2.0, 2.0))
     view = GENERIC.with_pixels(100).aimed_at(grid.center)
