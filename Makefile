@@ -1,6 +1,7 @@
 # make demo   a body, its standard views, X-rays with labels and a report, in out/demo
 # make test   the whole test suite
 # make lint   style and types
+# make bench-quick   how fast the line integrals are, in half a minute
 # Choose a Python with PYTHON=, another torch build with TORCH=, your own CT with CT= LABELS= LANDMARKS=.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV ?= .venv
 OUT ?= out/demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench-accuracy clean
+.PHONY: demo test lint bench-quick bench-accuracy clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -23,11 +24,14 @@ lint: $(VENV)/.tested
 	$(BIN)/ruff check core tests
 	$(BIN)/mypy
 
+bench-quick: $(VENV)/.tested
+	$(BIN)/python core/benchmarks/speed.py
+
 bench-accuracy: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/accuracy.py
 
 # torch comes first and pinned: what depends on it would otherwise bring the newest build, with gigabytes of CUDA.
-$(VENV)/.installed: pyproject.toml core/native/CMakeLists.txt $(wildcard core/native/*.cpp)
+$(VENV)/.installed: pyproject.toml core/native/CMakeLists.txt $(wildcard core/native/*.cpp core/native/*.hpp)
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "Skiagraph needs Python 3.11 or newer; say which with PYTHON=/path/to/python3.12"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -54,23 +54,24 @@ class Ellipsoids:
         sub = torch.cartesian_prod(offsets, offsets, offsets) @ grid.world_from_ijk[:3, :3].T
         for center, matrix, value in zip(self.centers, self.unit_from_world, self.values):
             axes = torch.linalg.inv(matrix)
-            extent = axes.norm(dim=1)
-            ijk = transform(grid.ijk_from_world, torch.stack([center - extent, center + extent]))
-            low, high = ijk.min(dim=0).values.floor().long() - 1, ijk.max(dim=0).values.ceil().long() + 2
-            box = tuple(slice(max(0, int(low[n])), min(grid.shape[2 - n], int(high[n]))) for n in (2, 1, 0))
-            if any(part.stop <= part.start for part in box):
+            extent = (torch.linalg.inv(grid.world_from_ijk[:3, :3]) @ axes).norm(dim=1)
+            middle = transform(grid.ijk_from_world, center)
+            low, high = (middle - extent).floor().long() - 1, (middle + extent).ceil().long() + 2
+            i, j, k = (torch.arange(max(0, int(low[n])), min(grid.shape[2 - n], int(high[n]))) for n in range(3))
+            if not (len(i) and len(j) and len(k)):
                 continue
-            offset = (grid.cropped(box).centers() - center) @ matrix.T
-            margin = 0.87 * float(torch.linalg.matrix_norm(matrix @ grid.world_from_ijk[:3, :3], 2))
-            distance = offset.norm(dim=-1)
-            share = (distance < 1).float()
-            surface = (distance - 1).abs() < margin
-            near = offset[surface]
-            fine = torch.zeros(len(near))
-            for shift in sub @ matrix.T:
-                fine += ((near + shift).norm(dim=-1) < 1).float()
-            share[surface] = fine / len(sub)
-            total[box] += float(value) * share
+            steps = matrix @ grid.world_from_ijk[:3, :3]
+            margin = 0.87 * float(torch.linalg.matrix_norm(steps, 2))
+            plane = (i - middle[0])[:, None] * steps[:, 0] + ((j - middle[1])[:, None] * steps[:, 1])[:, None]
+            for slice in k.tolist():  # a slice at a time stays in the cache
+                offset = plane + (slice - middle[2]) * steps[:, 2]
+                distance = offset.norm(dim=-1)
+                share = (distance < 1).float()
+                surface = (distance - 1).abs() < margin
+                near = offset[surface]
+                fine = ((near[:, None] + sub @ matrix.T).norm(dim=-1) < 1).float().mean(dim=1)
+                share[surface] = fine
+                total[slice, j[0] : j[-1] + 1, i[0] : i[-1] + 1] += float(value) * share
         return total
 
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from skiagraph.drr import native, reference
+from skiagraph.drr import native, reference, sliced
 from skiagraph.errors import BackendError
 from skiagraph.geometry import Grid, View
 
@@ -19,7 +19,7 @@ def fastest(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Te
     plain = field.device.type == "cpu" and field.dtype == torch.float32
     wants_gradient = field.requires_grad or view.source.requires_grad or view.origin.requires_grad
     if native.available() and plain and not wants_gradient:
-        return native.integrate(field, grid, view)
+        return sliced.integrate(field, grid, view)
     return reference.integrate(field, grid, view)
 
 
@@ -30,7 +30,12 @@ def thickness(
     return (native if native.available() else reference).thickness(index, numbers, grid, view)
 
 
-ENGINES: dict[str, Engine] = {"fastest": fastest, "reference": reference.integrate, "native": native.integrate}
+ENGINES: dict[str, Engine] = {
+    "fastest": fastest,
+    "reference": reference.integrate,
+    "native": native.integrate,
+    "sliced": sliced.integrate,
+}
 
 
 def engine(name: str) -> Engine:

@@ -3,7 +3,7 @@
 import ctypes
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -14,6 +14,29 @@ from skiagraph.geometry import Grid, View, transform
 from skiagraph.shipped import shipped
 
 NAMES = ("skiagraph_native.so", "skiagraph_native.dll", "skiagraph_native.dylib")
+
+
+class PlacedView(ctypes.Structure):
+    """A single view in a grid's voxel coordinates: `View` of native/view.hpp."""
+
+    _fields_: ClassVar = [
+        ("source", ctypes.c_double * 3),
+        ("corner", ctypes.c_double * 3),
+        ("u_step", ctypes.c_double * 3),
+        ("v_step", ctypes.c_double * 3),
+        ("millimetres", ctypes.c_double * 9),
+        ("rows", ctypes.c_int64),
+        ("columns", ctypes.c_int64),
+    ]
+
+    @classmethod
+    def of(cls, grid: Grid, view: View) -> "PlacedView":
+        """A single view as it lies in a grid."""
+        ijk_from_world = grid.ijk_from_world
+        points = transform(ijk_from_world, torch.stack([view.source, view.origin]))
+        steps = torch.stack([view.u_step, view.v_step]) @ ijk_from_world[:3, :3].T
+        parts = [tuple(row) for row in torch.cat([points, steps]).detach().tolist()]
+        return cls(*parts, tuple(grid.world_from_ijk[:3, :3].reshape(-1).tolist()), *view.size)
 
 
 def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "*n c v u"]:
@@ -27,12 +50,9 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
         return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
     values = field.detach().to("cpu", torch.float32).contiguous()
     out = torch.empty(len(field), *view.size)
+    placed = PlacedView.of(grid, view)
     library().skiagraph_joseph(
-        _pointer(values, ctypes.c_float),
-        len(field),
-        *_placed(grid, view),
-        _pointer(out, ctypes.c_float),
-        torch.get_num_threads(),
+        values.data_ptr(), len(field), size_ijk(grid), placed, out.data_ptr(), torch.get_num_threads()
     )
     return out.to(field.device)
 
@@ -45,12 +65,13 @@ def thickness(
     through = torch.empty(len(numbers), *view.size)
     first = torch.empty_like(through)
     library().skiagraph_thickness(
-        _pointer(stored, ctypes.c_int16),
-        _pointer(wanted, ctypes.c_int16),
+        stored.data_ptr(),
+        wanted.data_ptr(),
         len(numbers),
-        *_placed(grid, view),
-        _pointer(through, ctypes.c_float),
-        _pointer(first, ctypes.c_float),
+        size_ijk(grid),
+        PlacedView.of(grid, view),
+        through.data_ptr(),
+        first.data_ptr(),
         torch.get_num_threads(),
     )
     return through, first
@@ -70,12 +91,23 @@ def library() -> ctypes.CDLL:
             "the native engine was not built; reinstall skiagraph with a C++ compiler, or use engine 'reference'"
         )
     loaded = ctypes.CDLL(str(path))
-    reals, count, image = ctypes.POINTER(ctypes.c_double), ctypes.c_int64, ctypes.POINTER(ctypes.c_float)
-    labels = ctypes.POINTER(ctypes.c_int16)
-    placed: list[Any] = [ctypes.POINTER(count), reals, reals, reals, reals, reals, count, count]
-    loaded.skiagraph_joseph.restype = loaded.skiagraph_thickness.restype = None
-    loaded.skiagraph_joseph.argtypes = [image, count, *placed, image, ctypes.c_int32]
-    loaded.skiagraph_thickness.argtypes = [labels, labels, count, *placed, image, image, ctypes.c_int32]
+    data, count, flag, view = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.POINTER(PlacedView)
+    size = ctypes.POINTER(count)
+    signatures: dict[str, tuple[Any, list[Any]]] = {
+        "joseph": (None, [data, count, size, view, data, flag]),
+        "thickness": (None, [data, data, count, size, view, data, data, flag]),
+        "prepare": (data, [data, count, size, flag]),
+        "release": (None, [data]),
+        "finite": (flag, [data]),
+        "axis": (flag, [data, view, ctypes.c_double]),
+        "has_slices": (flag, [data, flag]),
+        "slice": (flag, [data, data, flag, flag]),
+        "has_level": (flag, [flag]),
+        "sliced": (flag, [data, view, flag, flag, data, flag]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(loaded, f"skiagraph_{name}")
+        function.restype, function.argtypes = result, arguments
     return loaded
 
 
@@ -83,25 +115,6 @@ def _path() -> Path | None:
     return shipped("drr", *NAMES)
 
 
-def _placed(grid: Grid, view: View) -> tuple[Any, ...]:
-    """Size, source, corner, steps, metric, rows and columns, as the library takes them: in voxel coordinates."""
-    ijk_from_world = grid.ijk_from_world
-    turn = ijk_from_world[:3, :3]
-    k, j, i = grid.shape
-    return (
-        (ctypes.c_int64 * 3)(i, j, k),
-        _doubles(transform(ijk_from_world, view.source)),
-        _doubles(transform(ijk_from_world, view.origin)),
-        _doubles(turn @ view.u_step),
-        _doubles(turn @ view.v_step),
-        _doubles(grid.world_from_ijk[:3, :3].reshape(-1)),
-        *view.size,
-    )
-
-
-def _pointer(values: Tensor, kind: Any) -> Any:
-    return ctypes.cast(values.data_ptr(), ctypes.POINTER(kind))
-
-
-def _doubles(values: Tensor) -> "ctypes.Array[ctypes.c_double]":
-    return (ctypes.c_double * len(values))(*values.tolist())
+def size_ijk(grid: Grid) -> "ctypes.Array[ctypes.c_int64]":
+    """Voxels along (i, j, k), as the library takes them."""
+    return (ctypes.c_int64 * 3)(*grid.shape[::-1])

@@ -1,0 +1,114 @@
+"""How fast line integrals are: the sliced engine against the bundled ray-by-ray Joseph, in the same run.
+
+A body of 45 ellipsoids in 512 x 512 x 400 voxels of 0.8 mm (256 x 256 x 200 of 1.6 mm where memory is short), seen
+by a C-arm. What counts is the ratio of process CPU times, measured turn by turn: wall time depends on who else is
+at work. Errors are ||found - exact|| / ||exact|| against the closed form. Run with `make bench-quick`; exit 1 when a
+ratio that was promised is missed, or an error is more than 1.02 times Joseph's.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from analytic import Ellipsoids
+from torch import Tensor
+
+from skiagraph.carm import CIOS_FUSION
+from skiagraph.drr import native, sliced
+from skiagraph.geometry import Grid, View, float64
+
+CARM = replace(CIOS_FUSION, source_to_isocenter=700.0, lateral_offset=0.0, orbital_range=(-180.0, 180.0))
+
+PROMISED = {512: 30.0, 1536: 100.0}
+"""CPU time of Joseph over ours, by the pixels along a side: the median over the views."""
+
+VIEWS = {512: [(0.0, 0.0), (22.0, 5.0), (-45.0, 10.0), (-30.0, -10.0), (10.0, 5.0)], 1536: [(0.0, 0.0), (-30.0, 10.0)]}
+
+WORSE = 1.02
+"""How much larger our error may be than Joseph's."""
+
+ENOUGH = 3e9
+"""Bytes of free memory for the large body."""
+
+
+def main() -> int:
+    began = time.perf_counter()
+    torch.set_num_threads(1)
+    phantom = body()
+    grid = (
+        Grid.centred((400, 512, 512), (0.8,) * 3)
+        if free_memory() > ENOUGH
+        else Grid.centred((200, 256, 256), (1.6,) * 3)
+    )
+    field = phantom.voxels(grid)[None]
+    _, preparing = timed(lambda: sliced.integrate(field, grid, CARM.with_pixels(1536).aimed_at(grid.center)))
+    k, j, i = grid.shape
+    print(f"{i} x {j} x {k} voxels of {grid.spacing[0]:.1f} mm, one thread, {sliced.level()}")
+    print(f"the body made ready in {preparing:.2f} CPU s, once")
+    met = True
+    summaries = []
+    for pixels, promised in PROMISED.items():
+        ratios, ours, theirs = [], [], []
+        for angles in VIEWS[pixels]:
+            view = CARM.with_pixels(pixels).aimed_at(grid.center, *angles)
+            rows = [race(field, grid, view) for _ in range(2 if pixels < 1000 else 1)]
+            ratios.append(statistics.median(slow / fast for fast, slow, _, _ in rows))
+            fast, slow, found, expected = rows[-1]
+            ours.append(fast)
+            theirs.append(slow)
+            line = f"{pixels:5d}² {angles!s:15} sliced {1e3 * fast:6.1f} ms  joseph {1e3 * slow:6.0f} ms"
+            line += f"  {ratios[-1]:4.0f} x"
+            if pixels < 1000:
+                exact = phantom.integral(view)
+                error, josephs = (float((x[0] - exact).norm() / exact.norm()) for x in (found, expected))
+                met &= error <= WORSE * josephs
+                line += f"  error {error:.5f}, joseph's {josephs:.5f}"
+            print(line, flush=True)
+        ratio = statistics.median(ratios)
+        met &= ratio >= promised
+        verdict = "ok" if ratio >= promised else "MISSED"
+        summaries.append(
+            f"{pixels}²: {1e3 * statistics.median(ours):.1f} CPU ms a view, {ratio:.0f} x the scalar Joseph's "
+            f"{1e3 * statistics.median(theirs):.0f} ms (promised {promised:.0f} x): {verdict}"
+        )
+    print("\n".join(summaries))
+    print(f"{'all promises kept' if met else 'A PROMISE WAS MISSED'}, in {time.perf_counter() - began:.0f} s")
+    return 0 if met else 1
+
+
+def body() -> Ellipsoids:
+    """A trunk of soft tissue with 44 structures in it."""
+    inside = Ellipsoids.draw(44, 100.0, torch.Generator().manual_seed(0))
+    return Ellipsoids(
+        torch.cat([float64([[0.0, 0.0, 0.0]]), inside.centers]),
+        torch.cat([torch.diag(1 / float64([190.0, 120.0, 155.0]))[None], inside.unit_from_world]),
+        torch.cat([float64([0.02]), inside.values / 2]),
+    )
+
+
+def race(field: Tensor, grid: Grid, view: View) -> tuple[float, float, Tensor, Tensor]:
+    """CPU seconds of both engines, one after the other, and what they found; ours is the median of seven."""
+    turns = [timed(lambda: sliced.integrate(field, grid, view)) for _ in range(7)]
+    expected, slow = timed(lambda: native.integrate(field, grid, view))
+    return statistics.median(seconds for _, seconds in turns), slow, turns[0][0], expected
+
+
+def timed(work: Callable[[], Tensor]) -> tuple[Tensor, float]:
+    began = time.process_time()
+    result = work()
+    return result, time.process_time() - began
+
+
+def free_memory() -> float:
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
