@@ -14,12 +14,15 @@ from skiagraph.io.files import read_json
 from skiagraph.tasks.body import MakeBody
 from skiagraph.tasks.demo import Demo
 from skiagraph.tasks.devices import Devices
+from skiagraph.tasks.engines import Engines
 from skiagraph.tasks.project import Project
 from skiagraph.tasks.render import Render
 from skiagraph.tasks.task import Report, Task, perform, silent
 from skiagraph.tasks.views import Views
 
-TASKS: dict[str, type[Any]] = {kind.command: kind for kind in (Render, Views, Project, MakeBody, Devices, Demo)}
+TASKS: dict[str, type[Any]] = {
+    kind.command: kind for kind in (Render, Views, Project, MakeBody, Devices, Engines, Demo)
+}
 """What can be asked for, by its command."""
 
 

@@ -169,6 +169,12 @@ def test_devices_are_listed_with_their_sources(capsys):
     assert "DeepDRR" in said
 
 
+def test_engines_say_whether_this_machine_can_run_them(capsys):
+    run("engines")
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(name in said for name in ENGINES)
+
+
 def test_what_a_user_can_put_right_is_one_line_and_exit_code_2(patient, tmp_path, capsys):
     out = tmp_path / "x.png"
     assert "nothing at" in refused(capsys, "render", tmp_path / "none.nii.gz", out)
