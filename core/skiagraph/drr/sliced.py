@@ -39,24 +39,15 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
     """
     if tuple(field.shape[1:]) != grid.shape:
         raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
-    if view.source.ndim > 1:
-        return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
-    axis = axis_for(field, grid, view)
-    if axis is None:
-        return native.integrate(field, grid, view)
     prepared = _prepared(field)
-    prepared.slice(field, axis)
-    placed, out = PlacedView.of(grid, view), torch.empty(len(field), *view.size)
-    threads = torch.get_num_threads()
-    if not library().skiagraph_sliced(prepared.handle, placed, axis, LEVELS[level()], out.data_ptr(), threads):
-        raise BackendError(SHORT)
-    return out.to(field.device)
+    if view.source.ndim > 1:
+        return torch.stack([_single(prepared, field, grid, view[n]) for n in range(len(view.source))])
+    return _single(prepared, field, grid, view)
 
 
 def axis_for(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> int | None:
     """The axis (0: i, 1: j, 2: k) whose slices serve a single view; None where only rays one by one do."""
-    axis: int = library().skiagraph_axis(_prepared(field).handle, PlacedView.of(grid, view), FEW)
-    return None if axis < 0 else axis
+    return _prepared(field).axis_for(PlacedView.of(grid, view))
 
 
 @cache
@@ -73,6 +64,18 @@ def level() -> str:
     return wanted
 
 
+def _single(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
+    placed = PlacedView.of(grid, view)
+    axis = prepared.axis_for(placed)
+    if axis is None:
+        return native.integrate(field, grid, view)
+    prepared.slice(field, axis)
+    out, threads = torch.empty(len(field), *view.size), torch.get_num_threads()
+    if not library().skiagraph_sliced(prepared.handle, placed, axis, LEVELS[level()], out.data_ptr(), threads):
+        raise BackendError(SHORT)
+    return out.to(field.device)
+
+
 class _Prepared:
     """A field made ready in the library, and which state of the field it was."""
 
@@ -87,6 +90,11 @@ class _Prepared:
         weakref.finalize(self, library().skiagraph_release, self.handle)
         if not library().skiagraph_finite(self.handle):
             raise DataError("the field holds NaN or infinity; give finite values, such as 0 where nothing is known")
+
+    def axis_for(self, view: PlacedView) -> int | None:
+        """The axis whose slices serve a view, if any."""
+        axis: int = library().skiagraph_axis(self.handle, view, FEW)
+        return None if axis < 0 else axis
 
     def slice(self, field: Tensor, axis: int) -> None:
         """See that the slices across an axis are there."""

@@ -231,6 +231,17 @@ def test_a_field_is_made_ready_once_and_again_when_it_has_changed(rng):
     assert key not in sliced._KEPT
 
 
+def test_inference_tensors_and_other_precisions_serve_as_well(rng):
+    grid = Grid.centred((40, 40, 40), (2.0, 2.0, 2.0))
+    view = View.stack([GENERIC.with_pixels(100).aimed_at(grid.center, angle) for angle in (0.0, 30.0)])
+    field = torch.rand(1, *grid.shape, generator=rng)
+    expected = sliced.integrate(field, grid, view)
+    with torch.inference_mode():
+        assert torch.equal(sliced.integrate(field * 1.0, grid, view), expected)
+    assert torch.equal(sliced.integrate(field.double(), grid, view), expected)
+    assert torch.equal(sliced.integrate(field.transpose(1, 2).contiguous().transpose(1, 2), grid, view), expected)
+
+
 def test_an_instruction_set_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("SKIAGRAPH_LEVEL", "mmx")
     with pytest.raises(BackendError, match="portable"):
