@@ -72,10 +72,7 @@ class Demo:
                 standard_view=name, title=planned.standard.title, words=planned.words, frame=planned.frame,
                 approximate=planned.approximate, fidelity="realistic", seed=self.seed + done,
             )  # fmt: skip
-            for ending in (".png", ".dcm"):
-                files += [
-                    file for file in save(shots[name], self.output / f"{name}{ending}", kvp=90.0) if file not in files
-                ]
+            files += save(shots[name], self.output / f"{name}.png", kvp=90.0, also=(".dcm",))
         report(steps - 2, steps, "three fidelities")
         fidelities = self.fidelities(patient, shots["ap"])
         report(steps - 1, steps, "writing the report")

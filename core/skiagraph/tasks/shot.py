@@ -70,25 +70,34 @@ def check_output(path: Path) -> None:
         raise DataError(f"cannot write an X-ray as {path.name!r}; end it in one of {' '.join(PICTURES + MEASUREMENTS)}")
 
 
-def save(shot: Shot, path: Path, bone: Bone = "bright", kvp: float | None = None) -> list[Path]:
+def save(
+    shot: Shot, path: Path, bone: Bone = "bright", kvp: float | None = None, also: tuple[str, ...] = ()
+) -> list[Path]:
     """The picture, its record, its landmarks as markups and a mask for each structure, all or none; their paths.
 
-    Labels of an earlier picture of the same name go. Raises DataError if they belong to another picture that is still
-    there: two pictures of one stem share their labels, so they have to be of one view.
+    `also` are endings the picture is wanted under besides its own. Labels of an earlier picture of the same name go.
+    Raises DataError if they belong to another picture that stays: two of one stem have to be of one view.
     """
-    check_output(path)
-    _refuse_mixing(path, shot.view)
+    pictures = [path, *(beside(path, ending) for ending in also)]
+    for file in pictures:
+        check_output(file)
+    _refuse_mixing(path, pictures, shot.view)
     with writing_together(path.parent) as stage:
-        staged = stage / path.name
-        if suffix_of(path) == ".dcm":
-            image = picture(shot.transmission, bone)
-            write_xray_dicom(staged, image, shot.view, carm=shot.carm, bone=bone, kvp=kvp, record=shot.record)
-        elif suffix_of(path) == ".png":
-            write_picture(staged, picture(shot.transmission, bone))
-        else:
-            write_transmission(staged, shot.transmission, shot.view)
-        files = [staged, *write_labels(shot.record, shot.projection, staged)]
+        files = [stage / file.name for file in pictures]
+        for staged in files:
+            _write_picture(shot, staged, bone, kvp)
+        files += write_labels(shot.record, shot.projection, stage / path.name)
     return settle(path, [path.parent / file.relative_to(stage) for file in files])
+
+
+def _write_picture(shot: Shot, path: Path, bone: Bone, kvp: float | None) -> None:
+    if suffix_of(path) == ".dcm":
+        image = picture(shot.transmission, bone)
+        write_xray_dicom(path, image, shot.view, carm=shot.carm, bone=bone, kvp=kvp, record=shot.record)
+    elif suffix_of(path) == ".png":
+        write_picture(path, picture(shot.transmission, bone))
+    else:
+        write_transmission(path, shot.transmission, shot.view)
 
 
 def write_labels(record: Record, projection: Projection | None, path: Path) -> list[Path]:
@@ -120,12 +129,9 @@ def masks_folder(path: Path) -> Path:
     return path.with_name(f"{stem_of(path)}_masks")
 
 
-def _refuse_mixing(path: Path, view: View) -> None:
-    others = [
-        beside(path, ending)
-        for ending in PICTURES + MEASUREMENTS
-        if ending != suffix_of(path) and beside(path, ending).is_file()
-    ]
+def _refuse_mixing(path: Path, pictures: list[Path], view: View) -> None:
+    staying = [beside(path, ending) for ending in PICTURES + MEASUREMENTS]
+    others = [file for file in staying if file not in pictures and file.is_file()]
     if others and beside(path, ".json").is_file():
         theirs = read_record(beside(path, ".json")).view
         if theirs.size != view.size or (theirs.matrix() - view.matrix()).abs().max() > 1e-6:
