@@ -49,6 +49,11 @@ class Patient:
         """A body that comes with everything."""
         return cls(body.volume, body.labels, body.landmarks)
 
+    def moved(self, world_from_world: Float64[Tensor, "4 4"]) -> "Patient":
+        """The same patient elsewhere."""
+        labels = None if self.labels is None else self.labels.moved(world_from_world)
+        return Patient(self.volume.moved(world_from_world), labels, self.landmarks.moved(world_from_world))
+
     def spread(self) -> Float64[Tensor, "p 3"]:
         """Points all over the CT."""
         k, j, i = (torch.linspace(0, n - 1, 9, dtype=torch.float64) for n in self.volume.grid.shape)

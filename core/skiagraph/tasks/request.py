@@ -16,12 +16,13 @@ from skiagraph.tasks.demo import Demo
 from skiagraph.tasks.devices import Devices
 from skiagraph.tasks.engines import Engines
 from skiagraph.tasks.project import Project
+from skiagraph.tasks.register import Register
 from skiagraph.tasks.render import Render
 from skiagraph.tasks.task import Report, Task, perform, silent
 from skiagraph.tasks.views import Views
 
 TASKS: dict[str, type[Any]] = {
-    kind.command: kind for kind in (Render, Views, Project, MakeBody, Devices, Engines, Demo)
+    kind.command: kind for kind in (Render, Views, Project, Register, MakeBody, Devices, Engines, Demo)
 }
 """What can be asked for, by its command."""
 

@@ -14,13 +14,13 @@ from PIL import Image
 from skiagraph.bodies import Person, build
 from skiagraph.cli import main
 from skiagraph.drr.engines import ENGINES
-from skiagraph.geometry import View, float64
+from skiagraph.geometry import View, float64, rigid, rotation, transform
 from skiagraph.io.markups import read_keypoints, read_landmarks
 from skiagraph.io.records import read_record
 from skiagraph.io.volumes import read_labels, write_labels
 from skiagraph.tasks.patient import Patient, write_body
 from skiagraph.tasks.request import task_from
-from skiagraph.volume import Labels
+from skiagraph.volume import Body, Labels
 
 SMALL = ["--size", "96"]
 
@@ -169,6 +169,25 @@ def test_devices_are_listed_with_their_sources(capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "cios-fusion" in said
     assert "DeepDRR" in said
+
+
+def test_a_ct_is_found_again_in_its_x_ray(patient, tmp_path):
+    known = Patient.read(patient)
+    motion = rigid(rotation("z", 6) @ rotation("x", -5), known.center, float64([8.0, 20.0, -6.0]))
+    assert known.labels is not None
+    moved = known.moved(motion)
+    write_body(tmp_path / "moved", Body(moved.volume, moved.labels, moved.landmarks))
+    run("render", tmp_path / "moved", tmp_path / "x.dcm", "--target", "0", "0", "0", "--size", "128")
+    marks = ("--landmarks", patient / "landmarks.mrk.json", "--keypoints", tmp_path / "x.mrk.json")
+    run("register", patient, tmp_path / "x.dcm", tmp_path / "found.json", *marks)
+    said = json.loads((tmp_path / "found_pose.json").read_text(encoding="utf-8"))
+    points = known.landmarks.points
+    apart = transform(float64(said["world_from_body"]), points) - transform(motion, points)
+    assert said["trusted"]
+    assert said["landmarks"]["rms_px"] < 0.01
+    assert apart.norm(dim=1).mean() < 1.0, "millimetres, on voxels of five"
+    seen, truth = read_record(tmp_path / "found.json").keypoints, read_record(tmp_path / "x.json").keypoints
+    assert (seen.uv - truth.uv).abs().max() < 0.5
 
 
 def test_engines_say_whether_this_machine_can_run_them(capsys):
