@@ -2,6 +2,7 @@
 # make test   the whole test suite
 # make lint   style and types
 # make bench-quick   how fast the line integrals are, in half a minute
+# make bench-accuracy, make bench-registration   how right they are; how well a body is found again
 # Choose a Python with PYTHON=, another torch build with TORCH=, your own CT with CT= LABELS= LANDMARKS=.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV ?= .venv
 OUT ?= out/demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench-quick bench-accuracy clean
+.PHONY: demo test lint bench-quick bench-accuracy bench-registration clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -29,6 +30,9 @@ bench-quick: $(VENV)/.tested
 
 bench-accuracy: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/accuracy.py
+
+bench-registration: $(VENV)/.installed
+	$(BIN)/python core/benchmarks/registration.py
 
 # torch comes first and pinned: what depends on it would otherwise bring the newest build, with gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml core/native/CMakeLists.txt $(wildcard core/native/*.cpp core/native/*.hpp)
