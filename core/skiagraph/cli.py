@@ -50,8 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say("cancelled; nothing half-written is left")
         sys.stderr.flush()
         os._exit(CANCELLED)  # numeric threads may still be at work, and do not survive the interpreter's own way out
-    for file in files:
-        print(file)
+    try:
+        print("\n".join(str(file) for file in files), end="\n" if files else "", flush=True)
+    except BrokenPipeError:  # whoever read has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(given: list[str]) -> Any:
