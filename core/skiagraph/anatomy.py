@@ -3,7 +3,6 @@
 The list, its order and the short names are those of DeepFluoro (Grupp 2020) and SyntheX (Gao 2022).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from skiagraph.errors import DataError
@@ -36,7 +35,7 @@ class Term:
     def side(self) -> str | None:
         """`left`, `right` or None for what lies in the middle."""
         first = self.name.split("_")[0]
-        return first if first in ("left", "right") else None
+        return first if first in LATERALITY else None
 
 
 LATERALITY = {"left": Code("7771000", "Left"), "right": Code("24028007", "Right")}
@@ -99,8 +98,3 @@ def canonical(name: str) -> str:
     """Our name for a landmark or structure someone else named; names we do not know stay as they are."""
     tidy = name.strip().lower().replace(" ", "_")
     return _ALIASES.get(tidy.replace("_", "-"), tidy if tidy in _TERMS else name)
-
-
-def canonicals(names: Iterable[str]) -> tuple[str, ...]:
-    """Our names for several."""
-    return tuple(canonical(name) for name in names)
