@@ -209,8 +209,8 @@ CIOS_FUSION = CArm(
     orbital_range=(-110.0, 40.0),
     lateral_offset=-157.582,
     reference="distances and panel: SyntheX (Gao 2022) and DeepFluoro (Grupp 2020); isocentre and its lateral offset: "
-    "xReg's Cios Fusion extrinsic, the offset taken along the image's columns by us; orbital range: DeepDRR's MobileCArm, RAO 110 to LAO 40; that the long travel is to "
-    "the side the device stands on is our assumption",
+    "xReg's Cios Fusion extrinsic, the offset taken along the image's columns by us; orbital range: DeepDRR's "
+    "MobileCArm, RAO 110 to LAO 40; that the long travel is to the side the device stands on is our assumption",
 )
 
 LOOP_X = CArm(
