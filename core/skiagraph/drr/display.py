@@ -3,9 +3,9 @@
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
 from skiagraph.io.xray import Bone
+from skiagraph.physics.blur import broad_blur
 
 OPEN_FIELD = 0.1
 """-log of the transmission below which nothing is in the way."""
@@ -39,22 +39,9 @@ def balanced(image: Float[Tensor, "v u"], width: float = 0.06, strength: float =
     `strength`, so that bone shows both through the flank and through the belly. For the eye only.
     """
     body = (image / (4 * OPEN_FIELD)).clamp(0, 1)
-    swell = _smooth(image * body, width) / _smooth(body, width).clamp(min=1e-3)
+    sigma, pixel = width * max(image.shape), (1.0, 1.0)
+    swell = broad_blur(image * body, sigma, pixel) / broad_blur(body, sigma, pixel).clamp(min=1e-3)
     return image - strength * body * (swell - (image * body).sum() / body.sum().clamp(min=1))
-
-
-def _smooth(image: Float[Tensor, "v u"], width: float) -> Float[Tensor, "v u"]:
-    """A Gaussian blur as broad as `width` of the larger side, worked out on a coarser image."""
-    sigma = width * max(image.shape)
-    coarse = max(1, int(sigma / 4))
-    small = avg_pool2d(image[None, None], coarse, ceil_mode=True, count_include_pad=False)
-    radius = max(1, round(3 * sigma / coarse))
-    taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-    kernel = torch.exp(-0.5 * (taps * coarse / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    for shape, margin in (((1, 1, -1, 1), (0, 0, radius, radius)), ((1, 1, 1, -1), (radius, radius, 0, 0))):
-        small = conv2d(pad(small, margin, mode="replicate"), kernel.reshape(shape))
-    return interpolate(small, image.shape, mode="bilinear", align_corners=False)[0, 0]
 
 
 def picture(transmission: Float[Tensor, "v u"], bone: Bone = "bright") -> Float[Tensor, "v u"]:
@@ -62,4 +49,9 @@ def picture(transmission: Float[Tensor, "v u"], bone: Bone = "bright") -> Float[
     through = attenuation(transmission)
     body = through > max(OPEN_FIELD, THICK * float(torch.quantile(through[::4, ::4], 0.9)))
     shown = window(balanced(through), among=body) ** TOE
+    return polarised(shown, bone)
+
+
+def polarised(shown: Float[Tensor, "v u"], bone: Bone) -> Float[Tensor, "v u"]:
+    """A picture 0...1 in which bone is bright, with bone as asked."""
     return shown if bone == "bright" else 1.0 - shown

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
-from torch.nn import functional
 
 from skiagraph.errors import DataError
+from skiagraph.physics.blur import blur, broad_blur
 from skiagraph.physics.materials import Material, material
 from skiagraph.physics.transmit import Exposure
 
@@ -39,8 +39,8 @@ class Scatter:
         tiny = torch.finfo(exposure.signal.dtype).tiny
         lost = -exposure.signal.clamp(tiny, 1.0).log() * self.amplitude
         return Exposure(
-            exposure.signal + _wide_blur(exposure.signal * lost, self.sigma, spacing),
-            exposure.variance + _wide_blur(exposure.variance * lost, self.sigma, spacing),
+            exposure.signal + broad_blur(exposure.signal * lost, self.sigma, spacing),
+            exposure.variance + broad_blur(exposure.variance * lost, self.sigma, spacing),
         )
 
 
@@ -133,7 +133,7 @@ class Panel:
                 raise DataError("this panel is noisy; give rng=torch.Generator(), or a Panel without photons")
             image = _quanta(exposure, photons, rng)
         if self.blur:
-            image = _blur(image, self.blur / rows, self.blur / columns)
+            image = blur(image, self.blur / rows, self.blur / columns)
         if self.readout and rng is not None:
             noise = torch.randn(image.shape, generator=rng, device=rng.device, dtype=image.dtype).to(image.device)
             image = image + self.readout / photons * noise
@@ -167,34 +167,3 @@ def _quanta(exposure: Exposure, photons: Tensor, rng: torch.Generator) -> Tensor
     quantum = exposure.variance / exposure.signal.clamp(min=tiny) / photons
     count = exposure.signal / quantum.clamp(min=tiny)
     return torch.poisson(count.to(rng.device), generator=rng).to(count.device) * quantum
-
-
-def _kernel(sigma: float, like: Tensor) -> Tensor:
-    """A Gaussian over pixels, each holding its own share of the area; sums to 1."""
-    reach = max(1, math.ceil(4 * sigma))
-    edges = torch.arange(-reach - 0.5, reach + 1, dtype=torch.float64)
-    share = torch.special.ndtr(edges / sigma).diff()
-    return (share / share.sum()).to(like)
-
-
-def _blur(image: Tensor, sigma_v: float, sigma_u: float) -> Tensor:
-    """A Gaussian, sigma in pixels; the border pixels go on for ever."""
-    flat = image.reshape(-1, 1, *image.shape[-2:])
-    for sigma, axis in ((sigma_v, -2), (sigma_u, -1)):
-        kernel = _kernel(sigma, image)
-        reach = len(kernel) // 2
-        shape, pad = ((1, 1, -1, 1), (0, 0, reach, reach)) if axis == -2 else ((1, 1, 1, -1), (reach, reach, 0, 0))
-        flat = functional.conv2d(functional.pad(flat, pad, mode="replicate"), kernel.reshape(shape))
-    return flat.reshape(image.shape)
-
-
-def _wide_blur(image: Tensor, sigma: float, spacing: tuple[float, float]) -> Tensor:
-    """A Gaussian of many pixels, sigma in millimetres, on blocks of pixels: six of them a sigma, or more."""
-    rows, columns = image.shape[-2:]
-    down, across = (min(n, max(1, int(sigma / 6 / step))) for n, step in zip((rows, columns), spacing, strict=True))
-    pad = (0, -columns % across, 0, -rows % down)
-    flat = functional.pad(image.reshape(-1, 1, rows, columns), pad, mode="replicate")
-    coarse = functional.avg_pool2d(flat, (down, across))
-    wide = _blur(coarse, sigma / spacing[0] / down, sigma / spacing[1] / across)
-    fine = functional.interpolate(wide, flat.shape[-2:], mode="bilinear", align_corners=False)
-    return fine[..., :rows, :columns].reshape(image.shape)
