@@ -49,6 +49,11 @@ class PelvicFrame:
         left = left / left.norm()
         return cls(origin, torch.stack([left, torch.linalg.cross(head, left), head], dim=-1))
 
+    @classmethod
+    def if_known(cls, landmarks: Landmarks) -> "PelvicFrame | None":
+        """The frame of a pelvis, or None if one of its landmarks is missing."""
+        return cls.of(landmarks) if all(name in landmarks for name in cls.needs()) else None
+
     @staticmethod
     def needs() -> tuple[str, ...]:
         """The landmarks that make the frame."""
@@ -186,8 +191,8 @@ def plan(
     table's. `center` is what to aim at if none of the target's landmarks is known. A view out of the device's reach
     is planned all the same and says so.
     """
-    tilted = frame == "pelvis" and all(name in landmarks for name in PelvicFrame.needs())
-    turn = PelvicFrame.of(landmarks).world_from_pelvis if tilted else rotation("z", 0.0)
+    pelvis = PelvicFrame.if_known(landmarks) if frame == "pelvis" else None
+    turn = rotation("z", 0.0) if pelvis is None else pelvis.world_from_pelvis
     direction = turn @ beam(standard.primary, standard.secondary)
     along_corridor = standard.corridor is not None and all(name in landmarks for name in standard.corridor)
     if standard.corridor is not None and along_corridor:
@@ -206,7 +211,7 @@ def plan(
         secondary,
         target,
         carm.nearest(primary, secondary),
-        "pelvis" if tilted else "table",
+        "table" if pelvis is None else "pelvis",
         standard.approximate and not along_corridor,
     )
 

@@ -5,7 +5,7 @@ and, negative, what the host has in the same place. Nothing is resampled but tha
 fine grid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,9 +73,7 @@ def articulated(body: Body, decompose: Decompose, motions: Mapping[str, Float64[
     return Scene(tuple(phantoms), tuple(labels), landmarks)
 
 
-def displacing(
-    matter: Phantom, occupancy: Float[Tensor, "k j i"], hosts: list[Phantom] | tuple[Phantom, ...]
-) -> Phantom:
+def displacing(matter: Phantom, occupancy: Float[Tensor, "k j i"], hosts: Sequence[Phantom]) -> Phantom:
     """A phantom that takes away what `hosts` hold where it stands, in proportion to its occupancy."""
     density, materials = [matter.density], [*matter.materials]
     for host in hosts:
@@ -89,20 +87,14 @@ def resampled(phantom: Phantom, grid: Grid) -> Float[Tensor, "m k j i"]:
     ijk = transform(phantom.grid.ijk_from_world, grid.centers())
     sizes = torch.tensor(phantom.grid.shape[::-1], dtype=torch.float64)
     where = ((2 * ijk + 1) / sizes - 1).to(phantom.density)
-    return grid_sample(phantom.density[None], where[None], mode="bilinear", padding_mode="zeros", align_corners=False)[
-        0
-    ]
+    (found,) = grid_sample(phantom.density[None], where[None], padding_mode="zeros", align_corners=False)
+    return found
 
 
 def _merged(density: Tensor, materials: tuple[Material, ...], grid: Grid) -> Phantom:
     distinct = tuple(dict.fromkeys(materials))
-    total = torch.stack([sum_of(density, materials, material) for material in distinct])
-    return Phantom(total, distinct, grid)
-
-
-def sum_of(density: Tensor, materials: tuple[Material, ...], material: Material) -> Tensor:
-    """The channels of one material, added up."""
-    return density[[m for m, known in enumerate(materials) if known is material]].sum(dim=0)
+    channels = [[m for m, known in enumerate(materials) if known is material] for material in distinct]
+    return Phantom(torch.stack([density[same].sum(dim=0) for same in channels]), distinct, grid)
 
 
 def _carried(landmarks: Landmarks, structure: str, motion: Tensor) -> Landmarks:

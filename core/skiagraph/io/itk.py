@@ -27,13 +27,7 @@ _MOST_PACKED = 1100
 
 def read_itk(path: Path, wanted: str) -> sitk.Image:
     """A 3D image of one number a voxel whose place in the body is known; 4D with a single time counts as 3D."""
-    there(path, wanted)
-    if suffix_of(path) in (".mha", ".mhd"):
-        check_metaimage(path)
-    reader = sitk.ImageFileReader()
-    with decoding(path, wanted):
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
+    reader = opened(path, wanted)
     size = reader.GetSize()
     if reader.GetNumberOfComponents() != 1:
         raise DataError(f"{path} has {reader.GetNumberOfComponents()} numbers a voxel; give an image of one channel")
@@ -50,6 +44,18 @@ def read_itk(path: Path, wanted: str) -> sitk.Image:
         reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
     with decoding(path, wanted):
         return reader.Execute()
+
+
+def opened(path: Path, wanted: str) -> sitk.ImageFileReader:
+    """A reader that has read the header, and nothing that ITK would not survive."""
+    there(path, wanted)
+    if suffix_of(path) in (".mha", ".mhd"):
+        check_metaimage(path)
+    reader = sitk.ImageFileReader()
+    with decoding(path, wanted):
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+    return reader
 
 
 def check_size(path: Path, size: tuple[int, ...]) -> None:

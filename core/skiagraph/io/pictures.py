@@ -15,8 +15,7 @@ from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import View
 from skiagraph.io.dicom_xray import read_xray_dicom
 from skiagraph.io.files import decoding, read_json, stem_of, suffix_of, there, writing
-from skiagraph.io.itk import check_size, save_itk
-from skiagraph.io.metaimage import check_metaimage
+from skiagraph.io.itk import check_size, opened, save_itk
 from skiagraph.io.nifti import check_numbers
 from skiagraph.io.records import from_json
 from skiagraph.io.xray import XrayImage as XrayImage
@@ -169,13 +168,9 @@ def _from_tiff(path: Path, frame: int) -> tuple[np.ndarray, int]:
 
 def _from_itk(path: Path, frame: int) -> tuple[np.ndarray, tuple[float, float]]:
     _check_frame(frame, 1, path)
-    if suffix_of(path) in (".mha", ".mhd"):
-        check_metaimage(path)
-    reader = sitk.ImageFileReader()
+    reader = opened(path, WANTED)
+    size = reader.GetSize()
     with decoding(path, WANTED):
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-        size = reader.GetSize()
         if any(n > 1 for n in size[2:]):
             raise DataError(f"{path} has {' x '.join(map(str, size))} voxels; give one picture, not a volume")
         check_size(path, size)

@@ -60,8 +60,8 @@ def pose_from_points(
 ) -> Fit:
     """The pose of a body whose points (LPS mm) were seen at pixels (u, v) of a single view.
 
-    Levenberg-Marquardt on the reprojection error with a soft loss (Triggs 2000), from where the body is and, if that
-    fails, from `STARTS` turns; then once more on the points within `outlier` pixels.
+    Trust-region least squares on the reprojection error with a Cauchy loss, from where the body is and, if that fails,
+    from `STARTS` turns; then once more on the points within `outlier` pixels.
     """
     if len(points) < FEWEST:
         raise DataError(f"{len(points)} points; a pose needs {FEWEST} or more")
@@ -94,15 +94,14 @@ class _Problem:
     uv: Float[ndarray, "p 2"]
     matrix: Float[ndarray, "3 4"]
     anchor: Float[ndarray, "3"]
-    """Where the points' middle is looked for: on the ray of the pixels' middle, halfway to the panel."""
-    normal: Float[ndarray, "3"]
+    """Where the points' middle is looked for: on the ray of the pixels' middle, two thirds of the way to the panel."""
 
     @classmethod
     def of(cls, points: Tensor, uv: Tensor, view: View) -> "_Problem":
         landing = view.on_panel(uv.mean(dim=0, keepdim=True))[0]
         anchor = view.source + 0.7 * (landing - view.source)
         middle = points.mean(dim=0)
-        arrays = (x.numpy() for x in (points, middle, uv, view.matrix(), anchor, view.normal))
+        arrays = (x.numpy() for x in (points, middle, uv, view.matrix(), anchor))
         return cls(*arrays)
 
     def starts(self) -> list[Float[ndarray, "6"]]:

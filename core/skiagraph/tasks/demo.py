@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from skiagraph.bodies import Person, build
 from skiagraph.carm import GENERIC
-from skiagraph.drr.display import picture
 from skiagraph.drr.render import FIDELITIES, REALISTIC
 from skiagraph.drr.scene import Scene
 from skiagraph.planning import VIEWS, plan
@@ -98,4 +97,4 @@ class Demo:
 def _panel(shot: Shot) -> Panel:
     title, words = shot.record.extra["title"], shot.record.extra["words"]
     masks = None if shot.projection is None else shot.projection.masks
-    return Panel(picture(shot.transmission), f"{title}\n{words}", shot.record.keypoints, masks)
+    return Panel(shot.shown, f"{title}\n{words}", shot.record.keypoints, masks)

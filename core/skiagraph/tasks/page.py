@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from skiagraph.anatomy import LANDMARKS, STRUCTURES
-from skiagraph.drr.display import picture
 from skiagraph.io.files import writing
 from skiagraph.planning import PelvicFrame
 from skiagraph.tasks.patient import Patient
@@ -39,7 +39,7 @@ class Exhibit:
     @property
     def image(self) -> str:
         """The picture, as a data address."""
-        return as_data(picture(self.shot.transmission))
+        return as_data(self.shot.shown)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,7 +66,7 @@ class Exhibit:
         """How many landmarks miss the panel."""
         return int((~self.shot.record.keypoints.visible).sum())
 
-    @property
+    @cached_property
     def outlines(self) -> list[tuple[str, str, str]]:
         """The structures: title, colour and outline as an SVG path."""
         projection = self.shot.projection
@@ -83,15 +83,14 @@ def write_page(
     path: Path, exhibits: Sequence[Exhibit], fidelities: Mapping[str, Shot], patient: Patient, subject: str
 ) -> None:
     """The report of one patient's X-rays."""
-    known = all(name in patient.landmarks for name in PelvicFrame.needs())
     k, j, i = patient.volume.grid.shape
     page = Environment(
         loader=PackageLoader("skiagraph.tasks", "pages"), autoescape=True, trim_blocks=True
     ).get_template("report.html")
     text = page.render(
         exhibits=exhibits,
-        fidelities={name: as_data(picture(shot.transmission)) for name, shot in fidelities.items()},
-        pelvis=PelvicFrame.of(patient.landmarks) if known else None,
+        fidelities={name: as_data(shot.shown) for name, shot in fidelities.items()},
+        pelvis=PelvicFrame.if_known(patient.landmarks),
         landmarks=patient.landmarks,
         subject=subject,
         grid=f"{i} × {j} × {k} voxels of {' × '.join(f'{x:.2f}' for x in patient.volume.grid.spacing)} mm",

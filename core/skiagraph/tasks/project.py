@@ -8,13 +8,13 @@ import tyro
 
 from skiagraph.drr.project import project_labels
 from skiagraph.errors import DataError
-from skiagraph.io.files import stem_of, suffix_of, writing_together
+from skiagraph.io.files import suffix_of, writing_together
 from skiagraph.io.markups import read_landmarks
 from skiagraph.io.pictures import read_xray
 from skiagraph.io.records import Record
 from skiagraph.io.volumes import read_labels
 from skiagraph.tasks.sheet import Panel, write_sheet
-from skiagraph.tasks.shot import beside, settle, structures_of, write_labels
+from skiagraph.tasks.shot import beside, refuse_own_labels, settle, structures_of, write_labels
 from skiagraph.tasks.task import Report, silent
 from skiagraph.tasks.xray import stretched, view_of
 from skiagraph.volume import Landmarks
@@ -46,8 +46,7 @@ class Project:
         """Project; the files written."""
         if self.landmarks is None and self.labels is None:
             raise DataError("nothing to project; give --landmarks, --labels or both")
-        if stem_of(self.output) == stem_of(self.xray) and self.output.parent.resolve() == self.xray.parent.resolve():
-            raise DataError(f"{self.output} would take the place of the X-ray's own labels; give another name")
+        refuse_own_labels(self.output, self.xray)
         report(0, 2, "reading")
         view = view_of(self.xray, self.isocenter)
         image = None if suffix_of(self.xray) == ".json" else read_xray(self.xray).pixels

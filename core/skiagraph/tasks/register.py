@@ -12,7 +12,7 @@ from skiagraph.drr.display import picture
 from skiagraph.drr.project import project_labels
 from skiagraph.drr.render import HEURISTIC, NAIVE
 from skiagraph.errors import DataError
-from skiagraph.io.files import stem_of, write_json, writing_together
+from skiagraph.io.files import write_json, writing_together
 from skiagraph.io.markups import read_keypoints
 from skiagraph.io.records import Record
 from skiagraph.io.xray import Bone
@@ -20,7 +20,7 @@ from skiagraph.register.image import register
 from skiagraph.register.pose import Fit, pose_from_landmarks
 from skiagraph.tasks.patient import Patient
 from skiagraph.tasks.sheet import Panel, write_sheet
-from skiagraph.tasks.shot import beside, settle, structures_of, write_labels
+from skiagraph.tasks.shot import beside, refuse_own_labels, settle, structures_of, write_labels
 from skiagraph.tasks.task import Report, silent
 from skiagraph.tasks.xray import growing, stretched, view_of
 
@@ -57,8 +57,7 @@ class Register:
 
     def run(self, report: Report = silent) -> list[Path]:
         """Register; the files written."""
-        if stem_of(self.output) == stem_of(self.xray) and self.output.parent.resolve() == self.xray.parent.resolve():
-            raise DataError(f"{self.output} would take the place of the X-ray's own labels; give another name")
+        refuse_own_labels(self.output, self.xray)
         report(0, 5, "reading")
         view, target = view_of(self.xray, self.isocenter), growing(self.xray, self.bone)
         patient = Patient.read(self.volume, self.labels, self.landmarks)

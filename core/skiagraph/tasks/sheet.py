@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from contourpy import contour_generator
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -52,8 +53,6 @@ def write_sheet(path: Path, panels: Sequence[Panel], title: str = "", columns: i
 
 def outline(mask: Bool[Tensor, "v u"]) -> list[Float[Tensor, "p 2"]]:
     """The outlines of a mask as closed lines of pixels (u, v)."""
-    from contourpy import contour_generator
-
     padded = torch.nn.functional.pad(mask.float(), (1, 1, 1, 1))
     lines = contour_generator(z=padded.numpy()).lines(0.5)
     return [torch.from_numpy(line).float() - 1 for line in lines]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from skiagraph.anatomy import STRUCTURE_NAMES
 from skiagraph.carm import CArm
-from skiagraph.drr.display import picture
+from skiagraph.drr.display import picture, polarised
 from skiagraph.drr.project import Projection, project_labels
 from skiagraph.drr.render import Renderer
 from skiagraph.drr.scene import Scene
@@ -39,6 +40,11 @@ class Shot:
     carm: CArm
     record: Record
     projection: Projection | None
+
+    @cached_property
+    def shown(self) -> Float[Tensor, "v u"]:
+        """The X-ray as people look at it, bone bright."""
+        return picture(self.transmission)
 
     @property
     def view(self) -> View:
@@ -70,6 +76,12 @@ def check_output(path: Path) -> None:
         raise DataError(f"cannot write an X-ray as {path.name!r}; end it in one of {' '.join(PICTURES + MEASUREMENTS)}")
 
 
+def refuse_own_labels(output: Path, xray: Path) -> None:
+    """Raise DataError if what is made of an X-ray would take the place of what stands beside it."""
+    if stem_of(output) == stem_of(xray) and output.parent.resolve() == xray.parent.resolve():
+        raise DataError(f"{output} would take the place of the X-ray's own labels; give another name")
+
+
 def save(
     shot: Shot, path: Path, bone: Bone = "bright", kvp: float | None = None, also: tuple[str, ...] = ()
 ) -> list[Path]:
@@ -92,10 +104,11 @@ def save(
 
 def _write_picture(shot: Shot, path: Path, bone: Bone, kvp: float | None) -> None:
     if suffix_of(path) == ".dcm":
-        image = picture(shot.transmission, bone)
-        write_xray_dicom(path, image, shot.view, carm=shot.carm, bone=bone, kvp=kvp, record=shot.record)
+        write_xray_dicom(
+            path, polarised(shot.shown, bone), shot.view, carm=shot.carm, bone=bone, kvp=kvp, record=shot.record
+        )
     elif suffix_of(path) == ".png":
-        write_picture(path, picture(shot.transmission, bone))
+        write_picture(path, polarised(shot.shown, bone))
     else:
         write_transmission(path, shot.transmission, shot.view)
 

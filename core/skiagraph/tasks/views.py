@@ -53,8 +53,7 @@ class Views:
         carm = replace(device(self.device), side=self.side)
         patient = Patient.read(self.volume, self.labels, self.landmarks)
         planned = plan_all(carm, patient.landmarks, patient.center, self.frame)
-        tilted = all(name in patient.landmarks for name in PelvicFrame.needs())
-        pelvis = PelvicFrame.of(patient.landmarks) if tilted else None
+        pelvis = PelvicFrame.if_known(patient.landmarks)
         phantom = NAIVE.decompose(patient.volume)
         panels = []
         for done, (name, view) in enumerate(planned.items()):
