@@ -18,13 +18,18 @@ struct Line {
     double start, step;
 };
 
+// How far apart slices and their rows lie in memory, in elements.
+struct Strides {
+    std::int64_t slice, row;
+};
+
 // One channel of the field, cut into slices: int16, a row of zeros before and after each slice's own, a zero before
 // and zeros after each row's own voxels.
 struct Slices {
     const std::int16_t* values;
-    const std::uint64_t* occupied;  // [slice][row]: bit n is set if any of the voxels n << shift ... is not zero
+    const std::uint64_t* occupied;  // of each row: bit n is set if any of the voxels n << shift ... is not zero
+    Strides voxels, bits;           // of `values` and of `occupied`
     std::int64_t count, rows, columns;  // with their zeros
-    std::int64_t pitch;                 // voxels from one row to the next
     int shift;
 };
 

@@ -92,8 +92,8 @@ inline void find(const Slices& slices, const Line& line, std::int64_t band, std:
     for (int r = 0; r < kBand; ++r) found.at[r] = found.at[r] < low ? low : found.at[r];
     found.first = low;
     found.last = high + 1;
-    const std::uint64_t* bits = slices.occupied + slice * slices.rows;
-    for (std::int64_t row = low; row <= high + 1; ++row) found.occupied |= bits[row];
+    const std::uint64_t* bits = slices.occupied + slice * slices.bits.slice;
+    for (std::int64_t row = low; row <= high + 1; ++row) found.occupied |= bits[row * slices.bits.row];
 }
 
 // A slice whose rows lie stretched to the picture's columns in the scratch.
@@ -108,7 +108,8 @@ void pile(const Slices& slices, const Line* lines, const void* tables, const Pic
     alignas(64) float scratch[kSlab * (kBand + 2) * kTile];
     Rows rows[kSlab];
     Stretched stretched[kSlab];
-    const std::int64_t groups = picture.tiles * (kTile / kGroup), size = slices.rows * slices.pitch;
+    const std::int64_t groups = picture.tiles * (kTile / kGroup);
+    const Strides voxels = slices.voxels;
     float* const top = picture.values + band * kBand * picture.pitch();
     std::memset(top, 0, sizeof(float) * static_cast<std::size_t>(kBand * picture.pitch()));
     for (std::int64_t from = 0; from < slices.count; from += kSlab) {
@@ -123,11 +124,11 @@ void pile(const Slices& slices, const Line* lines, const void* tables, const Pic
                 const Group* group = static_cast<const Group*>(tables) + n * groups + tile * (kTile / kGroup);
                 if (!(needed.occupied & (group[0].mask | group[1].mask))) continue;
                 const std::int64_t height = needed.last - needed.first + 1;
-                const std::int16_t* row = slices.values + n * size + needed.first * slices.pitch;
+                const std::int16_t* row = slices.values + n * voxels.slice + needed.first * voxels.row;
                 // Two groups at a time share the cache lines they overlap in; the next slab's are fetched meanwhile.
-                const std::int64_t ahead = n + kSlab < slices.count ? kSlab * size : 0;
+                const std::int64_t ahead = n + kSlab < slices.count ? kSlab * voxels.slice : 0;
                 for (int g = 0; g < kTile / kGroup; ++g)
-                    Isa::stretch(group[g], row, slices.pitch, height, ahead, scratch + used + g * kGroup);
+                    Isa::stretch(group[g], row, voxels.row, height, ahead, scratch + used + g * kGroup);
                 stretched[count++] = {&needed, used - needed.first * kTile};
                 used += height * kTile;
             }

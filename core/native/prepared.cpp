@@ -83,13 +83,36 @@ std::uint64_t occupancy(const std::int16_t* row, std::int64_t pitch, int shift) 
     return bits;
 }
 
+// Rows of whole cache lines.
 std::int64_t padded(std::int64_t columns) { return (columns + 2 + 31) / 32 * 32; }
+
+// An odd number of cache lines, so that voxels one above the other do not all fall into the same few sets of a cache.
+std::int64_t apart(std::int64_t voxels) { return voxels / 32 % 2 ? voxels : voxels + 32; }
 
 }  // namespace
 
-Slices Copy::channel(std::int64_t c, std::int64_t columns) const {
-    return {values.data() + c * slices * rows * pitch, occupied.data() + c * slices * rows, slices, rows, columns + 2,
-            pitch, shift};
+Slices Copy::across_planes(std::int64_t channel) const {
+    const std::int64_t rows = count[1] + 2, planes = count[2] + 2;
+    return {values.data() + channel * planes * plane + plane,
+            occupied.data() + (channel * planes + 1) * rows,
+            {plane, pitch},
+            {rows, 1},
+            count[2],
+            rows,
+            count[0] + 2,
+            shift};
+}
+
+Slices Copy::across_rows(std::int64_t channel) const {
+    const std::int64_t rows = count[1] + 2, planes = count[2] + 2;
+    return {values.data() + channel * planes * plane + pitch,
+            occupied.data() + channel * planes * rows + 1,
+            {pitch, plane},
+            {1, rows},
+            count[1],
+            planes,
+            count[0] + 2,
+            shift};
 }
 
 Prepared::Prepared(const float* values, std::int64_t channels_, const std::int64_t size_ijk[3], std::int32_t threads)
@@ -130,53 +153,52 @@ bool Prepared::in_range() const {
                        [](double value) { return value == 0.0 || (value > 1e-30 && value < 1e24); });
 }
 
+Slices Prepared::slices(int axis, std::int64_t channel) const {
+    if (axis == 0) return along_j->across_rows(channel);
+    return axis == 1 ? along_i->across_rows(channel) : along_i->across_planes(channel);
+}
+
 void Prepared::copy(const float* values, int axis, std::int32_t threads) {
-    if (copies[axis] || !count[0]) return;
-    const Plane plane(axis);
-    const std::int64_t slices = count[axis], rows = count[plane.b] + 2, columns = count[plane.a];
+    if (has(axis)) return;
+    const bool turned = axis == 0;
     auto made = std::make_unique<Copy>();
-    made->slices = slices;
-    made->rows = rows;
-    made->pitch = padded(columns);
+    made->count[0] = count[turned ? 1 : 0];
+    made->count[1] = count[turned ? 0 : 1];
+    made->count[2] = count[2];
+    made->pitch = padded(made->count[0]);
+    made->plane = apart((made->count[1] + 2) * made->pitch);
     made->shift = 4;
     while ((made->pitch - 1) >> made->shift > 63) ++made->shift;
+    const std::int64_t pitch = made->pitch, rows = made->count[1] + 2, planes = channels * (count[2] + 2);
     // The last load of all may look a register beyond.
-    made->values.assign(static_cast<std::size_t>(channels * slices * rows * made->pitch + 64), 0);
-    made->occupied.assign(static_cast<std::size_t>(channels * slices * rows), 0);
-    const std::int64_t pitch = made->pitch;
-    const auto line = [&](std::int64_t c, std::int64_t slice, std::int64_t row) {
-        return made->values.data() + ((c * slices + slice) * rows + row + 1) * pitch + 1;
-    };
+    made->values.assign(static_cast<std::size_t>(planes * made->plane + 64), 0);
+    made->occupied.assign(static_cast<std::size_t>(planes * rows), 0);
 
-    // The field is read as it lies, a block of rows at a time, and each block put where its slices want it.
-    constexpr std::int64_t block = 32;
     share_out(channels * count[2], threads, [&](std::int64_t item) {
-        const std::int64_t c = item / count[2], k = item % count[2];
+        const std::int64_t c = item / count[2], k = item % count[2], plane = c * (count[2] + 2) + k + 1;
         const double unit = step[static_cast<std::size_t>(c)];
         if (unit == 0.0) return;
-        std::vector<std::int16_t> levels(static_cast<std::size_t>(block * count[0]));
+        std::int16_t* const first = made->values.data() + plane * made->plane + pitch + 1;
+        // Turned rows are written from a block of the field's, so that whole lines of the cache are filled.
+        constexpr std::int64_t block = 32;
+        std::vector<std::int16_t> levels(static_cast<std::size_t>(turned ? block * count[0] : 0));
         for (std::int64_t from = 0; from < count[1]; from += block) {
             const std::int64_t height = std::min(block, count[1] - from);
             for (std::int64_t j = 0; j < height; ++j) {
                 const std::int64_t at[3] = {low[0], low[1] + from + j, low[2] + k};
                 const float* row = values + ((c * size[2] + at[2]) * size[1] + at[1]) * size[0] + at[0];
-                std::int16_t* quantised = levels.data() + j * count[0];
-                quantise(row, count[0], unit, at[0], at[1], at[2], quantised);
-                if (axis == 1) std::copy_n(quantised, count[0], line(c, from + j, k));
-                if (axis == 2) std::copy_n(quantised, count[0], line(c, k, from + j));
+                std::int16_t* const out = turned ? levels.data() + j * count[0] : first + (from + j) * pitch;
+                quantise(row, count[0], unit, at[0], at[1], at[2], out);
             }
-            if (axis == 0)
-                for (std::int64_t i = 0; i < count[0]; ++i)
-                    for (std::int64_t j = 0; j < height; ++j)
-                        line(c, i, k)[from + j] = levels[static_cast<std::size_t>(j * count[0] + i)];
+            for (std::int64_t i = 0; turned && i < count[0]; ++i)
+                for (std::int64_t j = 0; j < height; ++j)
+                    first[i * pitch + from + j] = levels[static_cast<std::size_t>(j * count[0] + i)];
         }
+        for (std::int64_t row = 0; row < rows; ++row)
+            made->occupied[static_cast<std::size_t>(plane * rows + row)] =
+                occupancy(made->values.data() + plane * made->plane + row * pitch, pitch, made->shift);
     });
-    share_out(channels * slices, threads, [&](std::int64_t slice) {
-        for (std::int64_t row = slice * rows; row < (slice + 1) * rows; ++row)
-            made->occupied[static_cast<std::size_t>(row)] =
-                occupancy(made->values.data() + row * pitch, pitch, made->shift);
-    });
-    copies[axis] = std::move(made);
+    (turned ? along_j : along_i) = std::move(made);
 }
 
 }  // namespace skiagraph

@@ -114,20 +114,25 @@ Interval wanted(const Prepared& field, const View& view, const double steps[4][3
     return {std::max(seen.low, cast.low), std::min(seen.high, cast.high)};
 }
 
-// The plan for a view along an axis. False where slices would not do what rays do:
-// - rays that start or end in the field, for each takes a share of its own of the slice it ends in;
-// - rays too oblique to the slices, as in a cone so wide that no one axis serves all of it;
-// - rays so few that they are quicker one by one; with `few` samples or less in all, they are left to it in any case.
-bool make_plan(const Prepared& field, const View& view, double few, Plan& plan) {
+// Whether the slices across an axis do for a view what rays do.
+enum class Verdict {
+    kServed,
+    kPartly,  // not for all of it: rays start or end in the field, or are too oblique to the slices
+    kFew      // rays so few that they are quicker one by one
+};
+
+// The plan for a view along an axis. With `few` samples or less in all, rays are left to be taken one by one.
+Verdict make_plan(const Prepared& field, const View& view, double few, Plan& plan) {
     double steps[4][3];
     corners(view, steps);
     const int axis = plan.axis;
-    if (!(obliqueness(steps, axis) <= kOblique)) return false;
+    if (!(obliqueness(steps, axis) <= kOblique)) return Verdict::kPartly;
     const auto low = static_cast<double>(field.low[axis]), count = static_cast<double>(field.count[axis]);
     const double source = view.source[axis], forward = steps[0][axis] > 0.0 ? 1.0 : -1.0;
     Interval box[3];
     box[axis] = {low - 0.5, low + count - 0.5};
-    if ((box[axis].low - source) * forward <= 0.0 || (box[axis].high - source) * forward <= 0.0) return false;
+    if ((box[axis].low - source) * forward <= 0.0 || (box[axis].high - source) * forward <= 0.0)
+        return Verdict::kPartly;
     plan.base = forward > 0.0 ? low + count - 1.0 : low;
     plan.depth = plan.base - source;
     plan.slices = field.count[axis];
@@ -135,22 +140,22 @@ bool make_plan(const Prepared& field, const View& view, double few, Plan& plan) 
     for (const int n : {a, b}) box[n] = reached(field, view, steps, axis, n, box[axis]);
     plan.columns = plan.rows = 0;
     const double pixels = static_cast<double>(view.rows) * static_cast<double>(view.columns);
-    if (pixels * count <= few) return false;
-    if (box[a].low > box[a].high || box[b].low > box[b].high) return true;  // no ray meets the field
-    if (!before_panel(view, box)) return false;
+    if (pixels * count <= few) return Verdict::kFew;
+    if (box[a].low > box[a].high || box[b].low > box[b].high) return Verdict::kServed;  // no ray meets the field
+    if (!before_panel(view, box)) return Verdict::kPartly;
 
     plan.across = wanted(field, view, steps, plan, a);
     plan.down = wanted(field, view, steps, plan, b);
-    if (plan.across.low > plan.across.high || plan.down.low > plan.down.high) return true;
+    if (plan.across.low > plan.across.high || plan.down.low > plan.down.high) return Verdict::kServed;
     // Two samples more than needed on every side, for the cubic and for rounding.
     const double columns = std::ceil((plan.across.high - plan.across.low) / kSpacing) + 6.0;
     const double rows = std::ceil((plan.down.high - plan.down.low) / kSpacing) + 6.0;
-    if (columns * rows > kWorth * pixels) return false;
+    if (columns * rows > kWorth * pixels) return Verdict::kFew;
     plan.across.low -= 2.5 * kSpacing;
     plan.down.low -= 2.5 * kSpacing;
     plan.columns = static_cast<std::int64_t>(columns);
     plan.rows = static_cast<std::int64_t>(rows);
-    return true;
+    return Verdict::kServed;
 }
 
 // Which tiles of the base plane the panel looks at, found by projecting each on the panel.
@@ -232,7 +237,7 @@ void integrate(const Prepared& field, const View& view, const Plan& plan, const 
     const Plane plane = plan.plane;
     const std::int64_t bands = (plan.rows + kBand - 1) / kBand, tiles = (plan.columns + kTile - 1) / kTile;
     const std::int64_t groups = tiles * (kTile / kGroup), stored = field.count[plane.a];
-    const Copy& copy = *field.copies[plan.axis];
+    const int shift = field.slices(plan.axis, 0).shift;
     const auto line = [&](std::int64_t n, int axis, double start) {
         const double way = (static_cast<double>(field.low[plan.axis] + n) - view.source[plan.axis]) / plan.depth;
         const double first = view.source[axis] + way * (start - view.source[axis]);
@@ -243,14 +248,14 @@ void integrate(const Prepared& field, const View& view, const Plan& plan, const 
     const Aligned tables(bytes * static_cast<std::size_t>(plan.slices));
     share_out(plan.slices, threads, [&](std::int64_t n) {
         rows[static_cast<std::size_t>(n)] = line(n, plane.b, plan.down.low);
-        kernels.lay(line(n, plane.a, plan.across.low), stored + 2, copy.shift, groups,
+        kernels.lay(line(n, plane.a, plan.across.low), stored + 2, shift, groups,
                     tables.bytes() + static_cast<std::size_t>(n) * bytes);
     });
     const std::vector<std::uint8_t> seen = tiles_seen(view, plan, bands, tiles);
     const Aligned values(sizeof(float) * static_cast<std::size_t>(bands * kBand * tiles * kTile));
     const Picture picture{reinterpret_cast<float*>(values.bytes()), bands, tiles, seen.data()};
     for (std::int64_t c = 0; c < field.channels; ++c) {
-        const Slices slices = copy.channel(c, stored);
+        const Slices slices = field.slices(plan.axis, c);
         share_out(bands, threads,
                   [&](std::int64_t band) { kernels.pile(slices, rows.data(), tables.bytes(), picture, band); });
         const auto gain = static_cast<float>(field.step[static_cast<std::size_t>(c)] / 32767.0);
@@ -287,8 +292,8 @@ SKIAGRAPH_API void skiagraph_release(Prepared* field) { delete field; }
 // Whether every value is a number.
 SKIAGRAPH_API std::int32_t skiagraph_finite(const Prepared* field) { return field->finite(); }
 
-// The axis (0: i, 1: j, 2: k) whose slices serve a view; -1 where only rays one by one do, as for views with no more
-// than `few` samples in all.
+// The axis (0: i, 1: j, 2: k) whose slices serve a view; -1 where rays one by one are better, as for views with no more
+// than `few` samples in all; -2 where no one axis serves all of it, though one might serve a part.
 SKIAGRAPH_API std::int32_t skiagraph_axis(const Prepared* field, const View* view, double few) {
     if (!field->count[0]) return 0;
     if (!field->in_range()) return -1;
@@ -300,7 +305,11 @@ SKIAGRAPH_API std::int32_t skiagraph_axis(const Prepared* field, const View* vie
     for (const int axis : {2, 0})
         if (obliqueness(steps, axis) < worse * obliqueness(steps, best)) best = axis;
     Plan plan(best);
-    return make_plan(*field, *view, few, plan) ? best : -1;
+    switch (make_plan(*field, *view, few, plan)) {
+        case Verdict::kServed: return best;
+        case Verdict::kPartly: return -2;
+        default: return -1;
+    }
 }
 
 // Makes the copy for an axis if it is not there. 0 where memory is short. values: as they were prepared.
@@ -315,7 +324,7 @@ SKIAGRAPH_API std::int32_t skiagraph_slice(Prepared* field, const float* values,
 }
 
 SKIAGRAPH_API std::int32_t skiagraph_has_slices(const Prepared* field, std::int32_t axis) {
-    return field->copies[axis] != nullptr || !field->count[0];
+    return field->has(axis);
 }
 
 // Whether this processor has the instructions of a level: 0 portable, 1 AVX2, 2 AVX-512.
@@ -325,7 +334,7 @@ SKIAGRAPH_API std::int32_t skiagraph_has_level(std::int32_t level) { return kern
 SKIAGRAPH_API std::int32_t skiagraph_sliced(const Prepared* field, const View* view, std::int32_t axis,
                                             std::int32_t level, float* out, std::int32_t threads) {
     Plan plan(axis);
-    if (!field->count[0] || !make_plan(*field, *view, 0.0, plan) || !plan.columns) {
+    if (!field->count[0] || make_plan(*field, *view, 0.0, plan) != Verdict::kServed || !plan.columns) {
         std::fill(out, out + field->channels * view->rows * view->columns, 0.0F);
         return 1;
     }

@@ -26,6 +26,12 @@ LEVELS: Mapping[str, int] = {"avx512": 2, "avx2": 1, "portable": 0}
 FEW = 2e6
 """Samples along all rays of a view (pixels times slices) up to which they are taken one by one: exact, and 10 ms."""
 
+PARTLY = -2
+"""The library's answer where an axis might serve a part of the view."""
+
+SMALLEST = 128
+"""Rows or columns up to which a picture that no one axis serves is not parted further."""
+
 SHORT = "not enough memory to slice the field for the fast engine; free some, or use engine 'native'"
 
 
@@ -33,9 +39,10 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
     """Line integrals of a field from the source to every pixel: the field's unit times millimetres.
 
     As accurate as Joseph's against the truth, not the same to the digit: the picture is sampled at 0.6 voxels and
-    interpolated. Not differentiable; the same to the bit for any number of threads. Views that slices do not serve
-    (rays that start or end in the field or run too obliquely, few pixels) are left to `native`. A field changed
-    behind torch's back, as through the memory of a numpy array, is not noticed. Raises DataError for NaN or infinity.
+    interpolated. Not differentiable; the same to the bit for any number of threads. A picture too wide for the slices
+    of one axis is put together from parts, and parts that none serve (rays that start or end in the field, few
+    pixels) are left to `native`. A field changed behind torch's back, as through the memory of a numpy array, is not
+    noticed. Raises DataError for NaN or infinity.
     """
     if tuple(field.shape[1:]) != grid.shape:
         raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
@@ -46,8 +53,9 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
 
 
 def axis_for(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> int | None:
-    """The axis (0: i, 1: j, 2: k) whose slices serve a single view; None where only rays one by one do."""
-    return _prepared(field).axis_for(PlacedView.of(grid, view))
+    """The axis (0: i, 1: j, 2: k) whose slices serve all of a single view; None where none does."""
+    axis = _prepared(field).axis_for(PlacedView.of(grid, view))
+    return axis if axis >= 0 else None
 
 
 @cache
@@ -67,13 +75,26 @@ def level() -> str:
 def _single(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
     placed = PlacedView.of(grid, view)
     axis = prepared.axis_for(placed)
-    if axis is None:
+    if axis == PARTLY and max(view.size) > SMALLEST:
+        return _halves(prepared, field, grid, view)
+    if axis < 0:
         return native.integrate(field, grid, view)
     prepared.slice(field, axis)
     out, threads = torch.empty(len(field), *view.size), torch.get_num_threads()
     if not library().skiagraph_sliced(prepared.handle, placed, axis, LEVELS[level()], out.data_ptr(), threads):
         raise BackendError(SHORT)
     return out.to(field.device)
+
+
+def _halves(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
+    """The picture put together from its halves: in each the rays spread less."""
+    rows, columns = view.size
+    every = slice(None)
+    if rows >= columns:
+        parts, dim = [view.cropped(half, every) for half in (slice(rows // 2), slice(rows // 2, rows))], -2
+    else:
+        parts, dim = [view.cropped(every, half) for half in (slice(columns // 2), slice(columns // 2, columns))], -1
+    return torch.cat([_single(prepared, field, grid, part) for part in parts], dim=dim)
 
 
 class _Prepared:
@@ -91,10 +112,10 @@ class _Prepared:
         if not library().skiagraph_finite(self.handle):
             raise DataError("the field holds NaN or infinity; give finite values, such as 0 where nothing is known")
 
-    def axis_for(self, view: PlacedView) -> int | None:
-        """The axis whose slices serve a view, if any."""
+    def axis_for(self, view: PlacedView) -> int:
+        """The axis whose slices serve a view; -1 where rays are better, `PARTLY` where none serves all of it."""
         axis: int = library().skiagraph_axis(self.handle, view, FEW)
-        return None if axis < 0 else axis
+        return axis
 
     def slice(self, field: Tensor, axis: int) -> None:
         """See that the slices across an axis are there."""

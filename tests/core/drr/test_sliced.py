@@ -2,6 +2,8 @@
 
 import gc
 import math
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -152,6 +154,48 @@ def test_where_slices_do_not_serve_rays_do(rng):
     for view in (inside, beside, near, wide):
         assert not is_sliced(field, grid, view)
         assert torch.equal(sliced.integrate(field, grid, view), native.integrate(field, grid, view))
+
+
+def wide_view(grid: Grid, direction: tuple[float, float, float], size: tuple[int, int]) -> View:
+    """A cone of 100 degrees that starts not far from a grid's corner."""
+    beam = float64(direction) / float64(direction).norm()
+    u = torch.linalg.cross(beam, float64([0.3, 0.2, 0.9]))
+    u = u / u.norm()
+    v = torch.linalg.cross(beam, u)
+    reach = float((grid.corners - grid.center).norm(dim=1).max())
+    source, side = grid.center - 1.3 * reach * beam, 6.0 * reach
+    rows, columns = size
+    corner = source + 2.5 * reach * beam - side / 2 * (u + v)
+    return View(source, corner, u * side / columns, v * side / rows, size)
+
+
+@pytest.mark.parametrize("direction", [(1.0, 0.9, 0.1), (1.0, 1.0, 1.0), (0.1, -1.0, 1.1)])
+def test_a_view_no_one_axis_serves_is_put_together_from_parts(level, direction, rng):
+    phantom = Ellipsoids.draw(45, radius=60, rng=rng)
+    grid = Grid.centred((110, 110, 110), (1.2, 1.2, 1.2))
+    field, view = phantom.voxels(grid)[None], wide_view(grid, direction, (400, 300))
+    assert not is_sliced(field, grid, view)
+    exact = phantom.integral(view)
+    found, expected = (engine(field, grid, view)[0] for engine in (sliced.integrate, native.integrate))
+    assert not torch.equal(found, expected)
+    assert difference(found, exact) <= 1.02 * difference(expected, exact)
+
+
+def test_two_copies_serve_all_three_axes(rng):
+    """At most 2.5 times the field in 16 bits, zeros around it included."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("memory in use is read from /proc, which is not here")
+    grid = Grid.centred((200, 250, 200), (1.0, 1.0, 1.0))
+    field = torch.rand(1, *grid.shape, generator=rng)
+    views = [GENERIC.with_pixels(200).aimed_at(grid.center, *angles) for angles in ((0, 0), (90, 0), (0, 85))]
+    before = resident_bytes()
+    axes = {sliced.axis_for(field, grid, view) for view in views if sliced.integrate(field, grid, view).any()}
+    assert axes == {0, 1, 2}
+    assert resident_bytes() - before < 2.5 * 2 * field.numel()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_few_rays_are_taken_one_by_one(monkeypatch, rng):
