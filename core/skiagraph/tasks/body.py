@@ -8,7 +8,7 @@ import tyro
 
 from skiagraph.bodies import Person, build
 from skiagraph.errors import DataError
-from skiagraph.tasks.patient import generator, write_body
+from skiagraph.io.patient import generator, write_body
 from skiagraph.tasks.task import Report, silent
 
 

@@ -8,9 +8,9 @@ from skiagraph.bodies import Person, build
 from skiagraph.carm import GENERIC
 from skiagraph.drr.render import FIDELITIES, REALISTIC
 from skiagraph.drr.scene import Scene
+from skiagraph.io.patient import Patient, generator, write_body
 from skiagraph.planning import VIEWS, plan
 from skiagraph.tasks.page import Exhibit, write_page
-from skiagraph.tasks.patient import Patient, generator, write_body
 from skiagraph.tasks.sheet import Panel, write_sheet
 from skiagraph.tasks.shot import Shot, save, shoot
 from skiagraph.tasks.task import Report, silent

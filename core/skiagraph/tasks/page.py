@@ -15,8 +15,8 @@ from torch import Tensor
 
 from skiagraph.anatomy import LANDMARKS, STRUCTURES
 from skiagraph.io.files import writing
+from skiagraph.io.patient import Patient
 from skiagraph.planning import PelvicFrame
-from skiagraph.tasks.patient import Patient
 from skiagraph.tasks.sheet import COLORS, outline
 from skiagraph.tasks.shot import Shot
 

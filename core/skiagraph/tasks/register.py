@@ -14,11 +14,11 @@ from skiagraph.drr.render import HEURISTIC, NAIVE
 from skiagraph.errors import DataError
 from skiagraph.io.files import write_json, writing_together
 from skiagraph.io.markups import read_keypoints
+from skiagraph.io.patient import Patient
 from skiagraph.io.records import Record
 from skiagraph.io.xray import Bone
 from skiagraph.register.image import register
 from skiagraph.register.pose import Fit, pose_from_landmarks
-from skiagraph.tasks.patient import Patient
 from skiagraph.tasks.sheet import Panel, write_sheet
 from skiagraph.tasks.shot import beside, refuse_own_labels, settle, structures_of, write_labels
 from skiagraph.tasks.task import Report, silent

@@ -12,10 +12,10 @@ from skiagraph.drr.render import FIDELITIES, Renderer
 from skiagraph.drr.scene import Scene
 from skiagraph.errors import GeometryError
 from skiagraph.geometry import View, float64
+from skiagraph.io.patient import Patient, generator
 from skiagraph.io.xray import Bone
 from skiagraph.physics.spectrum import Spectrum
 from skiagraph.planning import Frame, plan, standard_view
-from skiagraph.tasks.patient import Patient, generator
 from skiagraph.tasks.shot import beside, check_output, save, shoot
 from skiagraph.tasks.task import Report, silent
 

@@ -15,6 +15,7 @@ from skiagraph.tasks.body import MakeBody
 from skiagraph.tasks.demo import Demo
 from skiagraph.tasks.devices import Devices
 from skiagraph.tasks.engines import Engines
+from skiagraph.tasks.make_samples import MakeSamples
 from skiagraph.tasks.project import Project
 from skiagraph.tasks.register import Register
 from skiagraph.tasks.render import Render
@@ -22,7 +23,7 @@ from skiagraph.tasks.task import Report, Task, perform, silent
 from skiagraph.tasks.views import Views
 
 TASKS: dict[str, type[Any]] = {
-    kind.command: kind for kind in (Render, Views, Project, Register, MakeBody, Devices, Engines, Demo)
+    kind.command: kind for kind in (Render, Views, Project, Register, MakeBody, Devices, Engines, Demo, MakeSamples)
 }
 """What can be asked for, by its command."""
 

@@ -13,8 +13,8 @@ from skiagraph.carm import Side, device
 from skiagraph.drr.display import picture
 from skiagraph.drr.render import NAIVE
 from skiagraph.io.files import write_json
+from skiagraph.io.patient import Patient
 from skiagraph.planning import Frame, PelvicFrame, PlannedView, plan_all
-from skiagraph.tasks.patient import Patient
 from skiagraph.tasks.sheet import Panel, write_sheet
 from skiagraph.tasks.task import Report, silent
 

@@ -16,9 +16,9 @@ from skiagraph.cli import main
 from skiagraph.drr.engines import ENGINES
 from skiagraph.geometry import View, float64, rigid, rotation, transform
 from skiagraph.io.markups import read_keypoints, read_landmarks
+from skiagraph.io.patient import Patient, write_body
 from skiagraph.io.records import read_record
 from skiagraph.io.volumes import read_labels, write_labels
-from skiagraph.tasks.patient import Patient, write_body
 from skiagraph.tasks.request import task_from
 from skiagraph.volume import Body, Labels
 

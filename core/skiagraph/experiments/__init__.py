@@ -1,0 +1,1 @@
+"""The controlled experiments, and the sets they are made of, as values."""
