@@ -15,6 +15,8 @@ from skiagraph.tasks.body import MakeBody
 from skiagraph.tasks.demo import Demo
 from skiagraph.tasks.devices import Devices
 from skiagraph.tasks.engines import Engines
+from skiagraph.tasks.export import Export
+from skiagraph.tasks.inspect import Inspect
 from skiagraph.tasks.make_samples import MakeSamples
 from skiagraph.tasks.project import Project
 from skiagraph.tasks.register import Register
@@ -23,7 +25,8 @@ from skiagraph.tasks.task import Report, Task, perform, silent
 from skiagraph.tasks.views import Views
 
 TASKS: dict[str, type[Any]] = {
-    kind.command: kind for kind in (Render, Views, Project, Register, MakeBody, Devices, Engines, Demo, MakeSamples)
+    kind.command: kind
+    for kind in (Render, Views, Project, Register, MakeBody, Devices, Engines, Demo, MakeSamples, Export, Inspect)
 }
 """What can be asked for, by its command."""
 
