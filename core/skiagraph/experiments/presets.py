@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_NAMES
+from skiagraph.bodies.lesions import LESION, Lesions
+from skiagraph.bodies.manipulator import BASE, BODY, TIP
 from skiagraph.carm import CIOS_FUSION
 from skiagraph.errors import DataError
 from skiagraph.factory.devices import Collimator, DevicePrior, Only
+from skiagraph.factory.dress import WithHardware, WithManipulator
 from skiagraph.factory.recipe import Recipe
 from skiagraph.factory.variation import UNCHANGED
 from skiagraph.factory.views import Aim, Box, Cone, Mixture, SolidAngle
@@ -41,7 +44,35 @@ HIP_SYNTHEX = replace(
     reference="Gao 2022 (SyntheX), hip: 45 degrees about each axis; 50, 100 and 20 mm along x, y and z; Cios Fusion",
 )
 
-PRESETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (HIP, HIP_AP, HIP_SYNTHEX)}
+HIP_HARDWARE = replace(HIP, name="hip-hardware", dress=WithHardware(), structures=(*STRUCTURE_NAMES, "k_wire", "screw"))
+"""With wires and screws in the pelvis and the femoral necks."""
+
+TOOL = Recipe(
+    "tool",
+    (BASE, TIP),
+    (BODY,),
+    SolidAngle((-30.0, 30.0), (-10.0, 10.0), Aim(shift=15.0, roll=180.0)),
+    devices=DevicePrior((1020.0, 1020.0), (0.588, 0.882), (297.0, 297.0)),
+    collimator=Collimator(chance=0.0),
+    variation=UNCHANGED,
+    dress=WithManipulator(),
+    reference="Gao 2022 (SyntheX), tool: 27 notches, control points N(0, 2.5 degrees); LAO/RAO 30, CRA/CAU 10 degrees; "
+    "source to isocentre 600 to 900 mm of 1020; shift N(0, 10 mm) of the tool. How the tool lies is ours",
+)
+
+COVID = Recipe(
+    "covid",
+    (),
+    (LESION,),
+    Box((5.0, 5.0, 5.0), (10.0, 10.0, 10.0)),
+    devices=DevicePrior((1020.0, 1020.0), (0.343, 0.637), (298.0, 298.0)),
+    collimator=Collimator(chance=0.0),
+    variation=Lesions(),
+    reference="Gao 2022 (SyntheX), COVID-19: 5 degrees about each axis, source to isocentre 350 to 650 mm, the CT "
+    "sheared by up to 30 degrees. The lesions are grown by us: a demonstration, not patients' disease",
+)
+
+PRESETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (HIP, HIP_AP, HIP_SYNTHEX, HIP_HARDWARE, TOOL, COVID)}
 
 
 def preset(name: str) -> Recipe:

@@ -33,8 +33,9 @@ def make_subject(order: Order, subject: int, folder: Path) -> int:
     if not missing:
         return 0
     who = order.subjects[subject]
-    stage = Stage.of(who.name, who.load(), order.recipe, order.seed)
+    patient = who.load()
     for shard in missing:
+        stage = Stage.of(who.name, patient, order.recipe, order.seed, shard.nth)
         write_shard(folder / shard.name, samples_of(order, shard, stage))
     return sum(shard.count for shard in missing)
 
@@ -80,7 +81,7 @@ def done_in(order: Order, folder: Path) -> int:
 def make_here(order: Order, folder: Path, workers: int, report: Progress) -> None:
     """Make what is missing of a set with so many processes on this machine."""
     begin(order, folder)
-    todo = _unfinished(order, folder)
+    todo = unfinished(order, folder)
     report(done_in(order, folder), order.count, f"{len(todo)} of {len(order.subjects)} bodies to go")
     if not todo:
         return
@@ -103,7 +104,8 @@ def make_here(order: Order, folder: Path, workers: int, report: Progress) -> Non
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _unfinished(order: Order, folder: Path) -> list[int]:
+def unfinished(order: Order, folder: Path) -> list[int]:
+    """The bodies some of whose shards are missing."""
     there = {path.name for path in folder.glob("*.tar")}
     return list(dict.fromkeys(shard.subject for shard in order.shards if shard.name not in there))
 

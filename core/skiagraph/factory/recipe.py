@@ -14,7 +14,9 @@ from skiagraph.factory.chance import Range, log_uniform, uniform
 from skiagraph.factory.devices import Collimator, DevicePrior, Only
 from skiagraph.factory.variation import Variation
 from skiagraph.factory.views import Target, ViewSampler
+from skiagraph.physics.phantom import Decompose
 from skiagraph.physics.spectrum import Spectrum
+from skiagraph.volume import Body
 
 Fidelity = Literal["naive", "heuristic", "realistic"]
 
@@ -68,6 +70,10 @@ def _tube(kvp: float) -> Spectrum:
     return Spectrum.tube(kvp)
 
 
+Vary = Callable[[Body, Decompose, torch.Generator], Scene]
+"""What becomes of a body, and how it is decomposed, before any picture is taken of it."""
+
+
 def as_it_is(scene: Scene, target: Target, rng: torch.Generator) -> Scene:
     """Nothing is added."""
     return scene
@@ -87,11 +93,16 @@ class Recipe:
     devices: DevicePrior | Only = field(default_factory=DevicePrior)
     collimator: Collimator = field(default_factory=Collimator)
     technique: Technique = field(default_factory=Technique)
-    variation: Variation = field(default_factory=Variation)
+    variation: Vary = field(default_factory=Variation)
     """What is changed of a body before any picture is taken of it."""
     dress: Dress = as_it_is
     reference: str = ""
     """Where the figures come from."""
+
+    @property
+    def dresses(self) -> bool:
+        """Whether anything is added to the scene."""
+        return self.dress is not as_it_is
 
     def device(self, pixels: int, rng: torch.Generator) -> CArm:
         """A device for one sample."""

@@ -1,6 +1,6 @@
 """Who is looked at: bodies by name, made or read only when their turn comes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
 from skiagraph.io.files import stem_of, suffix_of
 from skiagraph.io.patient import CT_NAME, Patient
+
+LABELS_ENDING = "_labels"
 
 VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
@@ -58,33 +60,37 @@ def parametric(count: int, seed: int, spacing: float = 1.5) -> list[Subject]:
     return [Subject(f"parametric-{seed}-{n:05d}", source, Drawn(seed, n, spacing)) for n in range(count)]
 
 
-def stored(folder: Path) -> list[Subject]:
-    """The bodies of a folder: folders as `skiagraph body` writes them, or CTs with labels and landmarks beside them.
+def stored(path: Path) -> list[Subject]:
+    """The bodies on disk: a CT, a folder as `skiagraph body` writes it, or a folder of either.
 
-    Beside `NAME.nii.gz` (or .nrrd, .mha) stand `NAME_labels.nii.gz` and `NAME.mrk.json`, either of them or both.
-    Raises DataError if there is none.
+    Beside `NAME.nii.gz` (or .nrrd, .mha) may stand `NAME_labels.nii.gz` and `NAME.mrk.json`. Raises DataError if there
+    is no CT.
     """
-    if not folder.exists():
-        raise DataError(f"nothing at {folder}; give a folder of CTs, or parametric:COUNT")
-    source = f"from {folder.resolve().name}; its licence is its owner's"
-    if (folder / CT_NAME).is_file():
-        return [Subject(folder.resolve().name, source, Stored(folder))]
-    found = [Subject(ct.parent.name, source, Stored(ct.parent)) for ct in sorted(folder.glob(f"*/{CT_NAME}"))]
-    for ct in sorted(path for path in folder.iterdir() if suffix_of(path) in VOLUMES):
-        stem = stem_of(ct)
-        if stem.endswith("_labels"):
-            continue
-        labels = _first(folder / f"{stem}_labels{ending}" for ending in VOLUMES)
-        landmarks = _first([folder / f"{stem}.mrk.json"])
-        if labels or landmarks:
-            found.append(Subject(stem, source, Stored(ct, labels, landmarks)))
+    if not path.exists():
+        raise DataError(f"nothing at {path}; give a CT, a folder of CTs, or parametric:COUNT")
+    if path.is_file():
+        return [_with_labels(path)]
+    if (path / CT_NAME).is_file():
+        return [_made(path)]
+    found = [_made(ct.parent) for ct in sorted(path.glob(f"*/{CT_NAME}"))]
+    cts = [file for file in sorted(path.iterdir()) if suffix_of(file) in VOLUMES]
+    found += [_with_labels(ct) for ct in cts if not stem_of(ct).endswith(LABELS_ENDING)]
     if not found:
-        raise DataError(
-            f"no labelled CT in {folder}; give folders made by `skiagraph body`, or CTs with NAME_labels.nii.gz or "
-            "NAME.mrk.json beside them"
-        )
+        raise DataError(f"no CT in {path}; give NIfTI, NRRD or MetaImage files, or folders made by `skiagraph body`")
     return found
 
 
-def _first(paths: Iterable[Path]) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
+def _made(folder: Path) -> Subject:
+    return Subject(folder.resolve().name, _source(folder), Stored(folder))
+
+
+def _with_labels(ct: Path) -> Subject:
+    beside = ct.parent / stem_of(ct)
+    labels = [file for ending in VOLUMES if (file := Path(f"{beside}{LABELS_ENDING}{ending}")).is_file()]
+    landmarks = Path(f"{beside}.mrk.json")
+    known = Stored(ct, labels[0] if labels else None, landmarks if landmarks.is_file() else None)
+    return Subject(stem_of(ct), _source(ct), known)
+
+
+def _source(path: Path) -> str:
+    return f"from {path.resolve().parent.name}; its licence is its owner's"

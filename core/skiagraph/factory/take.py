@@ -29,17 +29,19 @@ class Stage:
     target: Target
 
     @classmethod
-    def of(cls, subject: str, patient: Patient, recipe: Recipe, seed: int) -> "Stage":
-        """A patient as a recipe wants him. Raises DataError if nothing that the recipe labels is known of him."""
-        names = set(patient.labels.names.values()) if patient.labels is not None else set()
-        if not names & set(recipe.structures) and not set(patient.landmarks.names) & set(recipe.landmarks):
+    def of(cls, subject: str, patient: Patient, recipe: Recipe, seed: int, turn: int = 0) -> "Stage":
+        """A patient as a recipe wants him, changed anew at every `turn`.
+
+        Raises DataError if nothing that the recipe labels is known of him or made for him.
+        """
+        decompose = recipe.technique.base.decompose
+        scene = recipe.variation(_body(patient), decompose, generator_for(seed, "body", subject, turn))
+        known = {name for labels in scene.labels for name in labels.names.values()} | set(scene.landmarks.names)
+        if not recipe.dresses and not known & {*recipe.structures, *recipe.landmarks}:
             raise DataError(
                 f"{subject} has none of the landmarks and structures of {recipe.name!r}; give a body with labels or "
-                f"landmarks such as {recipe.landmarks[0] if recipe.landmarks else recipe.structures[0]}"
+                f"landmarks such as {[*recipe.landmarks, *recipe.structures][0]}"
             )
-        rng = generator_for(seed, "body", subject)
-        decompose = recipe.technique.base.decompose
-        scene = recipe.variation(_body(patient), decompose, rng)
         center = patient.center if len(scene.landmarks.names) < 4 else scene.landmarks.points.mean(dim=0)
         return cls(subject, scene, Target(center, scene.landmarks))
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from skiagraph.errors import DataError
 from skiagraph.experiments.presets import preset
 from skiagraph.factory.card import finish
+from skiagraph.factory.cluster import make_on_ray
 from skiagraph.factory.making import make_here
 from skiagraph.factory.order import Order
 from skiagraph.factory.recipe import Fidelity
@@ -24,7 +25,7 @@ class MakeSamples:
     output: Path
     """Folder for the shards and the set's card."""
     preset: str = "hip"
-    """What the set is of: hip, hip-ap, hip-synthex."""
+    """What the set is of: hip, hip-ap, hip-synthex, hip-hardware, tool or covid."""
     count: int = 1000
     """X-rays in all, dealt evenly to the bodies."""
     size: int = 384
@@ -39,6 +40,8 @@ class MakeSamples:
     """Millimetres between voxels of bodies that are made."""
     workers: int | None = None
     """Processes at work; as many as there are cores if not given."""
+    ray: str | None = None
+    """Address of a Ray cluster to work on instead, such as auto or ray-head:6379; all its nodes see the folder."""
 
     @property
     def record(self) -> Path:
@@ -59,7 +62,10 @@ class MakeSamples:
         if workers < 1:
             raise DataError(f"{workers} workers; give at least one")
         order = self.order
-        make_here(order, self.output, workers, report)
+        if self.ray is not None:
+            make_on_ray(order, self.output, self.ray, report)
+        else:
+            make_here(order, self.output, workers, report)
         return [finish(order, self.output)]
 
     def _subjects(self, word: str) -> list[Subject]:

@@ -141,10 +141,12 @@ def test_a_set_killed_again_and_again_ends_the_same(bodies, tmp_path):
     assert not list((tmp_path / "killed").glob(".part-*"))
 
 
-def test_bodies_without_anything_known_are_not_offered(bodies, tmp_path):
+def test_bodies_on_disk_are_found_by_folder_and_by_file(bodies, tmp_path):
     assert [subject.name for subject in stored(bodies)] == ["person-0", "person-1", "person-2"]
     assert [subject.name for subject in stored(bodies / "person-1")] == ["person-1"]
-    for folder, words in ((tmp_path, "no labelled CT"), (tmp_path / "nowhere", "nothing at")):
+    single = stored(bodies / "person-1" / "ct.nii.gz")[0]
+    assert single.name == "ct" and single.load().labels is None
+    for folder, words in ((tmp_path, "no CT in"), (tmp_path / "nowhere", "nothing at")):
         with pytest.raises(DataError, match=words):
             stored(folder)
 
