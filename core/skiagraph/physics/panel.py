@@ -8,40 +8,13 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from skiagraph.errors import DataError
-from skiagraph.physics.blur import blur, broad_blur
+from skiagraph.physics.blur import blur
 from skiagraph.physics.materials import Material, material
+from skiagraph.physics.scatter import Scatter
 from skiagraph.physics.transmit import Exposure
 
 LATITUDE = 100.0
 """How many times more or fewer photons than by default a tube gives on demand. Ours."""
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Photons the body scatters forward: S = amplitude · G * (P · -ln P), with P the primary and G a Gaussian.
-
-    As many photons scatter as were lost, to first order, times those the body lets through: Swindell & Evans 1996
-    and Ohnesorge, Flohr & Klingenbeck-Regn 1999 (Eur. Radiol. 9:563). It is added to the primary: where nothing is
-    in the beam there is none, and the open field stays 1.
-    """
-
-    amplitude: float = 0.15
-    """Ours, for a panel behind an anti-scatter grid; without one it is several times as much."""
-    sigma: float = 30.0
-    """Millimetres on the panel. Ours."""
-
-    def __post_init__(self) -> None:
-        if not (self.amplitude >= 0 and 0 < self.sigma < math.inf):
-            raise DataError(f"scatter of {self.amplitude:g} over {self.sigma:g} mm; give an amplitude ≥ 0 and a width")
-
-    def __call__(self, exposure: Exposure, spacing: tuple[float, float]) -> Exposure:
-        """The exposure with scatter added, its quanta as energetic as the primary where they come from."""
-        tiny = torch.finfo(exposure.signal.dtype).tiny
-        lost = -exposure.signal.clamp(tiny, 1.0).log() * self.amplitude
-        return Exposure(
-            exposure.signal + broad_blur(exposure.signal * lost, self.sigma, spacing),
-            exposure.variance + broad_blur(exposure.variance * lost, self.sigma, spacing),
-        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import torch
 
 from skiagraph.errors import DataError
 from skiagraph.physics.materials import material
-from skiagraph.physics.panel import Panel, Scatter
+from skiagraph.physics.panel import Panel
+from skiagraph.physics.scatter import Scatter
 from skiagraph.physics.transmit import Exposure
 
 
@@ -147,40 +148,6 @@ def test_blur_correlates_the_noise_of_quanta_but_not_of_readout():
     assert abs(neighbours(Panel(photons=1e8, readout=1e6, blur=0.2))) < 0.01
 
 
-def test_nothing_scatters_in_the_open_field():
-    panel = Panel(scatter=Scatter())
-    torch.testing.assert_close(panel.expose(field(1.0, (50, 60)), 0.4), torch.ones(50, 60))
-
-
-def test_a_flat_body_scatters_what_swindell_and_evans_say():
-    scatter = Scatter(amplitude=0.2, sigma=20.0)
-    image = Panel(scatter=scatter).expose(field(0.05, (50, 60)), 0.4)
-    expected = 0.05 * (1 - 0.2 * torch.tensor(0.05).log().item())
-    torch.testing.assert_close(image, torch.full((50, 60), expected))
-
-
-def test_scatter_is_smooth_and_has_the_power_of_its_source():
-    primary = torch.ones(256, 256, dtype=torch.float64)
-    primary[100:150, 90:170] = 0.05
-    scatter = Panel(scatter=Scatter(amplitude=0.2, sigma=10.0)).expose(Exposure(primary, primary), 1.0) - primary
-    source = -0.2 * primary * primary.log()
-    assert scatter.sum().item() == pytest.approx(source.sum().item(), rel=0.005)
-    power = torch.fft.fft2(scatter).abs() ** 2
-    f = torch.fft.fftfreq(256, dtype=torch.float64)
-    low = f[:, None] ** 2 + f[None] ** 2 < 0.1**2
-    assert power[low].sum() / power.sum() > 0.95
-    assert scatter.diff(dim=0).abs().max() < 0.01
-
-
-def test_coarse_scatter_is_the_fine_gaussian():
-    bump = torch.zeros(400, 300, dtype=torch.float64)
-    bump[150:250, 100:200] = 1.0
-    signal = torch.exp(-bump)
-    found = Panel(scatter=Scatter(amplitude=1.0, sigma=25.0)).expose(Exposure(signal, signal), 1.0) - signal
-    expected = Panel(blur=25.0).expose(Exposure(signal * bump, signal * bump), 1.0)
-    assert (found - expected).abs().max() < 0.01 * expected.max()
-
-
 def test_a_scintillator_absorbs_most_and_less_of_hard_photons():
     panel = Panel(scintillator=material("caesium_iodide"), thickness=0.45)
     energies = torch.tensor([40.0, 60.0, 80.0, 120.0], dtype=torch.float64)
@@ -200,7 +167,7 @@ def test_a_batch_is_exposed_view_by_view():
 
 def test_gradients_pass_through_a_quiet_panel():
     signal = (0.2 + 0.5 * torch.rand(4, 5, generator=seed(), dtype=torch.float64)).requires_grad_()
-    panel = Panel(blur=0.3, scatter=Scatter(sigma=2.0))
+    panel = Panel(blur=0.3, scatter=Scatter(gap=10.0))
     assert torch.autograd.gradcheck(lambda x: panel.expose(Exposure(x, x), 0.5), (signal,), fast_mode=True)
 
 
