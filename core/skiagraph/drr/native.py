@@ -2,18 +2,16 @@
 
 import ctypes
 from functools import cache
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from skiagraph.errors import BackendError, GeometryError
+from skiagraph import compiled
+from skiagraph.compiled import available as available
+from skiagraph.errors import GeometryError
 from skiagraph.geometry import Grid, View, transform
-from skiagraph.shipped import shipped
-
-NAMES = ("skiagraph_native.so", "skiagraph_native.dll", "skiagraph_native.dylib")
 
 
 class PlacedView(ctypes.Structure):
@@ -77,23 +75,12 @@ def thickness(
     return through, first
 
 
-def available() -> bool:
-    """Whether the compiled library is installed here."""
-    return _path() is not None
-
-
 @cache
 def library() -> ctypes.CDLL:
-    """The compiled library. Raises BackendError if it was not built."""
-    path = _path()
-    if path is None:
-        raise BackendError(
-            "the native engine was not built; reinstall skiagraph with a C++ compiler, or use engine 'reference'"
-        )
-    loaded = ctypes.CDLL(str(path))
-    data, count, flag, view = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.POINTER(PlacedView)
+    """The compiled library, its line integrals ready. Raises BackendError if it was not built."""
+    data, count, flag, view = compiled.DATA, compiled.COUNT, compiled.FLAG, ctypes.POINTER(PlacedView)
     size = ctypes.POINTER(count)
-    signatures: dict[str, tuple[Any, list[Any]]] = {
+    signatures: compiled.Signatures = {
         "joseph": (None, [data, count, size, view, data, flag]),
         "thickness": (None, [data, data, count, size, view, data, data, flag]),
         "prepare": (data, [data, count, size, flag]),
@@ -102,17 +89,9 @@ def library() -> ctypes.CDLL:
         "axis": (flag, [data, view, ctypes.c_double]),
         "has_slices": (flag, [data, flag]),
         "slice": (flag, [data, data, flag, flag]),
-        "has_level": (flag, [flag]),
         "sliced": (flag, [data, view, flag, flag, data, flag]),
     }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(loaded, f"skiagraph_{name}")
-        function.restype, function.argtypes = result, arguments
-    return loaded
-
-
-def _path() -> Path | None:
-    return shipped("drr", *NAMES)
+    return compiled.library(signatures)
 
 
 def size_ijk(grid: Grid) -> "ctypes.Array[ctypes.c_int64]":

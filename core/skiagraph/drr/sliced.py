@@ -5,23 +5,20 @@ for each axis of the grid that is looked along.
 """
 
 import ctypes
-import os
 import threading
 import weakref
-from collections.abc import Mapping
-from functools import cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from skiagraph.compiled import LEVELS as LEVELS
+from skiagraph.compiled import level as level
+from skiagraph.compiled import levels as levels
 from skiagraph.drr import native
 from skiagraph.drr.native import PlacedView, library
 from skiagraph.errors import BackendError, DataError, GeometryError
 from skiagraph.geometry import Grid, View
-
-LEVELS: Mapping[str, int] = {"avx512": 2, "avx2": 1, "portable": 0}
-"""Instruction sets the engine is compiled for, best first, and the library's numbers for them."""
 
 FEW = 2e6
 """Samples along all rays of a view (pixels times slices) up to which they are taken one by one: exact, and 10 ms."""
@@ -56,20 +53,6 @@ def axis_for(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> int | N
     """The axis (0: i, 1: j, 2: k) whose slices serve all of a single view; None where none does."""
     axis = _prepared(field).axis_for(PlacedView.of(grid, view))
     return axis if axis >= 0 else None
-
-
-@cache
-def levels() -> tuple[str, ...]:
-    """The instruction sets this processor has, best first."""
-    return tuple(name for name, number in LEVELS.items() if library().skiagraph_has_level(number))
-
-
-def level() -> str:
-    """The instruction set in use: the best, or what the environment's SKIAGRAPH_LEVEL says."""
-    wanted = os.environ.get("SKIAGRAPH_LEVEL", levels()[0])
-    if wanted not in levels():
-        raise BackendError(f"SKIAGRAPH_LEVEL is {wanted!r}; this processor has {', '.join(levels())}")
-    return wanted
 
 
 def _single(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:

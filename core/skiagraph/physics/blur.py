@@ -6,12 +6,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from skiagraph.physics import native
+
 
 def blur(image: Tensor, sigma_v: float, sigma_u: float) -> Tensor:
     """A Gaussian, sigma in pixels; the border pixels go on for ever."""
+    down, across = _kernel(sigma_v, image), _kernel(sigma_u, image)
+    return native.separable(image, down, across) if native.serves(image) else separable(image, down, across)
+
+
+def separable(image: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """One kernel along the columns and one along the rows, an odd number of taps each; the border goes on for ever."""
     flat = image.reshape(-1, 1, *image.shape[-2:])
-    for sigma, axis in ((sigma_v, -2), (sigma_u, -1)):
-        kernel = _kernel(sigma, image)
+    for kernel, axis in ((down, -2), (across, -1)):
         reach = len(kernel) // 2
         shape, pad = ((1, 1, -1, 1), (0, 0, reach, reach)) if axis == -2 else ((1, 1, 1, -1), (reach, reach, 0, 0))
         flat = functional.conv2d(functional.pad(flat, pad, mode="replicate"), kernel.reshape(shape))

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from skiagraph.errors import DataError
+from skiagraph.physics import native, noise
 from skiagraph.physics.blur import blur
 from skiagraph.physics.materials import Material, material
 from skiagraph.physics.scatter import Scatter
@@ -93,31 +94,24 @@ class Panel:
     ) -> Float[Tensor, "*n v u"]:
         """The image, in open fields: scatter, then quanta, blur, readout, saturation and converter.
 
-        Random numbers are drawn where `rng` lives, so an image is the same whatever device it was computed on.
+        Noise belongs to pixels: an image is the same whatever device it was computed on, but for rounding.
         Raises DataError if there is noise to draw and no `rng`.
         """
         rows, columns = pixel_spacing if isinstance(pixel_spacing, tuple) else (pixel_spacing, pixel_spacing)
         if self.scatter is not None and self.scatter.amplitude:
             exposure = self.scatter(exposure, (rows, columns))
         image = exposure.signal
-        photons = self.exposed(image)
+        compute = native if native.serves(image, exposure.variance) else noise
+        photons, most, key = self.exposed(image), torch.full_like(image[..., :1, :1], self.full_well), 0
         if self.noisy:
             if rng is None:
                 raise DataError("this panel is noisy; give rng=torch.Generator(), or a Panel without photons")
-            image = _quanta(exposure, photons, rng)
+            key, most = noise.draw_key(rng), most * (self.photons / photons)
+            image = compute.quanta(image, exposure.variance, photons, key)
         if self.blur:
             image = blur(image, self.blur / rows, self.blur / columns)
-        if self.readout and rng is not None:
-            noise = torch.randn(image.shape, generator=rng, device=rng.device, dtype=image.dtype).to(image.device)
-            image = image + self.readout / photons * noise
-        most = torch.full_like(photons, self.full_well)
-        if self.noisy:
-            most = most * (self.photons / photons)
-        image = image.clamp(min=0.0).minimum(most)
-        if self.bits is not None:
-            levels = (2**self.bits - 1) / most
-            image = (image * levels).round() / levels
-        return image
+        steps = 0 if self.bits is None else 2**self.bits - 1
+        return compute.read(image, self.readout / photons, most, steps / most, key)
 
     def exposed(self, signal: Float[Tensor, "*n v u"]) -> Float[Tensor, "*n 1 1"]:
         """Photons a pixel in the open field for each image: `photons`, or what exposure control makes of them.
@@ -132,11 +126,3 @@ class Panel:
             return fixed
         wanted = self.aim / level.clamp(min=torch.finfo(level.dtype).tiny)
         return wanted.clamp(self.photons / LATITUDE, self.photons * LATITUDE)
-
-
-def _quanta(exposure: Exposure, photons: Tensor, rng: torch.Generator) -> Tensor:
-    """Poisson: as many equal quanta as have the signal's mean and variance."""
-    tiny = torch.finfo(exposure.signal.dtype).tiny
-    quantum = exposure.variance / exposure.signal.clamp(min=tiny) / photons
-    count = exposure.signal / quantum.clamp(min=tiny)
-    return torch.poisson(count.to(rng.device), generator=rng).to(count.device) * quantum

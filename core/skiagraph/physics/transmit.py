@@ -8,7 +8,9 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from skiagraph.errors import DataError
+from skiagraph.physics import native
 from skiagraph.physics.materials import Material
+from skiagraph.physics.quadrature import Beam, few_energies
 from skiagraph.physics.spectrum import Spectrum
 
 CHUNK = 1 << 21
@@ -38,13 +40,21 @@ def transmit(
 
         signal   = Σ p r T / Σ p r
         variance = Σ p E r T / (Σ p r)²     (for one energy and η = 1, both are T)
+
+    The sums are over few energies, which come as close as `quadrature.PROMISED` to those over all.
     """
+    if mass.shape[-3] != len(materials):
+        raise DataError(f"masses of {mass.shape[-3]} materials, but {len(materials)} materials; give one mass each")
+    return through(mass, few_energies(materials, spectrum, response))
+
+
+def through(mass: Float[Tensor, "*n m v u"], beam: Beam) -> Exposure:
+    """Send a beam through the masses on its way, g/cm² of each material."""
+    if native.serves(mass):
+        return Exposure(*native.transmit(mass, beam))
     *batch, count, v, u = mass.shape
-    if count != len(materials):
-        raise DataError(f"masses of {count} materials, but {len(materials)} materials; give one mass a material")
-    weight, spread, depth = _by_energy(materials, spectrum, response)
-    weights = torch.stack([weight, spread], dim=-1).to(mass)
-    lines = -depth.to(mass)
+    weights = torch.stack([beam.signal, beam.variance], dim=-1).to(mass)
+    lines = -beam.attenuation.T.to(mass)
     flat = mass.reshape(-1, count, v * u)
     step = max(1, CHUNK // weights.shape[0])
     both = torch.cat(
@@ -52,14 +62,3 @@ def transmit(
         dim=-2,
     ).reshape(*batch, v, u, 2)
     return Exposure(both[..., 0].contiguous(), both[..., 1].contiguous())
-
-
-def _by_energy(materials: Sequence[Material], spectrum: Spectrum, response: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights for signal [e] and variance [e], and μ/ρ [m e], without the softest bins: a billionth of the signal."""
-    total = (spectrum.photons * response).sum()
-    weight = spectrum.photons * response / total
-    spread = weight * spectrum.energies / total
-    kept = weight.cumsum(0) > 1e-9
-    energies = spectrum.energies[kept]
-    depth = torch.stack([one.attenuation(energies) for one in materials])
-    return weight[kept], spread[kept], depth
