@@ -97,28 +97,25 @@ void transmit(const Beam& beam, const float* mass, std::int64_t pitch, std::int6
 // each: pixel n is number n / 16 of counter n % 16.
 inline void random_bits(const Stream& stream, std::int64_t first, std::uint32_t* bits) {
     constexpr int kCounters = kBlock / 4;
-    std::uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
     const auto counter = static_cast<std::uint64_t>(first) / 4;
-    for (int n = 0; n < kCounters; ++n) {
-        c0[n] = static_cast<std::uint32_t>(counter + static_cast<std::uint64_t>(n));
-        c1[n] = static_cast<std::uint32_t>(counter >> 32);
-        c2[n] = stream.image;
-        c3[n] = stream.use;
-    }
-    auto k0 = static_cast<std::uint32_t>(stream.key), k1 = static_cast<std::uint32_t>(stream.key >> 32);
-    for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9U, k1 += 0xBB67AE85U)
-        for (int n = 0; n < kCounters; ++n) {
-            const std::uint64_t a = std::uint64_t{0xD2511F53U} * c0[n], b = std::uint64_t{0xCD9E8D57U} * c2[n];
-            c0[n] = static_cast<std::uint32_t>(b >> 32) ^ c1[n] ^ k0;
-            c1[n] = static_cast<std::uint32_t>(b);
-            c2[n] = static_cast<std::uint32_t>(a >> 32) ^ c3[n] ^ k1;
-            c3[n] = static_cast<std::uint32_t>(a);
-        }
-    for (int n = 0; n < kCounters; ++n) {
-        bits[n] = c0[n];
-        bits[n + kCounters] = c1[n];
-        bits[n + 2 * kCounters] = c2[n];
-        bits[n + 3 * kCounters] = c3[n];
+    const auto low = static_cast<std::uint32_t>(counter), high = static_cast<std::uint32_t>(counter >> 32);
+    const auto key0 = static_cast<std::uint32_t>(stream.key), key1 = static_cast<std::uint32_t>(stream.key >> 32);
+    for (std::uint32_t n = 0; n < kCounters; ++n) {
+        std::uint32_t c0 = low + n, c1 = high, c2 = stream.image, c3 = stream.use, k0 = key0, k1 = key1;
+        const auto round = [&] {
+            const std::uint64_t a = std::uint64_t{0xD2511F53U} * c0, b = std::uint64_t{0xCD9E8D57U} * c2;
+            c0 = static_cast<std::uint32_t>(b >> 32) ^ c1 ^ k0;
+            c1 = static_cast<std::uint32_t>(b);
+            c2 = static_cast<std::uint32_t>(a >> 32) ^ c3 ^ k1;
+            c3 = static_cast<std::uint32_t>(a);
+            k0 += 0x9E3779B9U;
+            k1 += 0xBB67AE85U;
+        };
+        round(), round(), round(), round(), round(), round(), round(), round(), round(), round();
+        bits[n] = c0;
+        bits[n + kCounters] = c1;
+        bits[n + 2 * kCounters] = c2;
+        bits[n + 3 * kCounters] = c3;
     }
 }
 
@@ -165,29 +162,32 @@ inline float many_photons(float mean, float z) {
     const float first = (2.0F + q) / 6.0F, second = -(2.0F + q) * z / 72.0F;
     const float third = ((q * 3.0F + 7.0F) * q - 16.0F) / 810.0F;
     const float found = mean + root * z + first + second / root + third / mean;
-    const float whole = static_cast<float>(static_cast<std::int32_t>(found < 8388608.0F ? found : 8388608.0F));
-    return found < 8388608.0F ? (whole > 0.0F ? whole : 0.0F) : found;
+    constexpr float all_whole = 8388608.0F;  // from 2^23 on floats are whole
+    const float least = found > 0.0F ? found : 0.0F, most = least < all_whole ? least : all_whole;
+    return least - (most - static_cast<float>(static_cast<std::int32_t>(most)));
 }
 
 // The Poisson quantile of few photons: how many terms of the distribution lie below the random number.
 void few_photons(const float* mean, const std::uint32_t* bits, float* photons) {
-    double at[kBlock], term[kBlock], below[kBlock], found[kBlock];
+    double expected[kBlock], at[kBlock], term[kBlock], below[kBlock], found[kBlock];
     for (int n = 0; n < kBlock; ++n) {
         const double t = (static_cast<double>(bits[n] & 0x7FFFFFFFU) + 0.5) * 0x1p-32;
-        at[n] = mean[n] < kFew ? (bits[n] >> 31 ? 1.0 - t : t) : -1.0;
-        term[n] = below[n] = mean[n] < kFew ? std::exp(-static_cast<double>(mean[n])) : 0.0;
+        expected[n] = mean[n] < kFew ? static_cast<double>(mean[n]) : 0.0;
+        at[n] = mean[n] >= kFew ? -1.0 : bits[n] >> 31 ? 1.0 - t : t;
         found[n] = 0.0;
     }
+    for (int n = 0; n < kBlock; ++n) term[n] = below[n] = std::exp(-expected[n]);
     for (int k = 1; k <= kMostOfFew; ++k) {
-        double more = 0.0;
+        const double share = 1.0 / k;
+        std::int64_t more = 0;
         for (int n = 0; n < kBlock; ++n) {
-            const double one = at[n] > below[n] ? 1.0 : 0.0;
-            found[n] += one;
-            more += one;
-            term[n] *= static_cast<double>(mean[n]) / k;
+            const bool one = at[n] > below[n];
+            found[n] += one ? 1.0 : 0.0;
+            more |= one ? 1 : 0;
+            term[n] *= expected[n] * share;
             below[n] += term[n];
         }
-        if (more == 0.0) break;
+        if (!more) break;
     }
     for (int n = 0; n < kBlock; ++n) photons[n] = mean[n] < kFew ? static_cast<float>(found[n]) : photons[n];
 }
@@ -203,11 +203,13 @@ void quanta(const float* signal, const float* variance, float photons, const Str
         random_bits(stream, first + offset, bits);
         int few = 0;
         for (int n = 0; n < kBlock; ++n) {
-            quantum[n] = quantum[n] / (s[n] > tiny ? s[n] : tiny) / photons;
-            mean[n] = s[n] / (quantum[n] > tiny ? quantum[n] : tiny);
+            const float at_least = s[n] > tiny ? s[n] : tiny, one = quantum[n] / at_least / photons;
+            quantum[n] = one;
+            mean[n] = s[n] / (one > tiny ? one : tiny);
             few += mean[n] < kFew ? 1 : 0;
-            counted[n] = many_photons(mean[n], normal(bits[n]));
         }
+        for (int n = 0; n < kBlock; ++n) counted[n] = normal(bits[n]);
+        for (int n = 0; n < kBlock; ++n) counted[n] = many_photons(mean[n], counted[n]);
         if (few) few_photons(mean, bits, counted);
         for (int n = 0; n < kBlock; ++n) s[n] = counted[n] * quantum[n];
         store(s, here, out + offset);
