@@ -22,7 +22,7 @@ def one(value: float) -> torch.Tensor:
     return torch.full((1, 1), value)
 
 
-def counts(way, mean: float, size: int = 1024, key: int = 7) -> torch.Tensor:
+def counts(way, mean: float, size: int = 512, key: int = 7) -> torch.Tensor:
     flat = torch.full((size, size), mean)
     return way.quanta(flat, flat, one(1.0), key).double()
 
@@ -56,11 +56,11 @@ def test_quanta_are_distributed_as_poisson_says(way, mean):
 
 @pytest.mark.parametrize("mean", [0.3, 3.0, 15.9, 16.1, 100.0, 3e4, 1e7])
 def test_their_moments_are_poissons(way, mean):
-    z = (counts(way, mean, 2048) - mean) / mean**0.5
-    assert z.mean().item() == pytest.approx(0.0, abs=2.5e-3)
-    assert z.var().item() == pytest.approx(1.0, abs=4e-3)
-    assert (z**3).mean().item() == pytest.approx(mean**-0.5, rel=0.02, abs=8e-3)
-    assert (z**4).mean().item() == pytest.approx(3 + 1 / mean, rel=0.01, abs=0.02)
+    z = (counts(way, mean) - mean) / mean**0.5
+    assert z.mean().item() == pytest.approx(0.0, abs=8e-3)
+    assert z.var().item() == pytest.approx(1.0, abs=0.016)
+    assert (z**3).mean().item() == pytest.approx(mean**-0.5, rel=0.03, abs=0.02)
+    assert (z**4).mean().item() == pytest.approx(3 + 1 / mean, rel=0.02, abs=0.05)
 
 
 @pytest.mark.parametrize("mean", [0.02, 5.0, 15.0, 30.0, 1000.0])
@@ -76,12 +76,12 @@ def test_no_light_no_quanta_and_blinding_light_no_overflow(way):
 
 
 def test_readout_noise_is_normal_to_both_tails(way):
-    flat = torch.full((2048, 2048), 100.0)
+    flat = torch.full((1024, 1024), 100.0)
     z = way.read(flat, one(1.0), one(torch.inf), one(0.0), 3).double() - 100
-    assert z.mean().item() == pytest.approx(0.0, abs=2e-3)
-    assert z.std().item() == pytest.approx(1.0, abs=2e-3)
-    assert (z**3).mean().item() == pytest.approx(0.0, abs=6e-3)
-    assert (z**4).mean().item() == pytest.approx(3.0, abs=0.02)
+    assert z.mean().item() == pytest.approx(0.0, abs=4e-3)
+    assert z.std().item() == pytest.approx(1.0, abs=3e-3)
+    assert (z**3).mean().item() == pytest.approx(0.0, abs=0.012)
+    assert (z**4).mean().item() == pytest.approx(3.0, abs=0.03)
     for sigma, share in ((1.0, 0.158655), (3.0, 1.349898e-3), (4.0, 3.167e-5)):
         for side in (z > sigma, z < -sigma):
             assert side.double().mean().item() == pytest.approx(share, abs=4 * (share / z.numel()) ** 0.5)
