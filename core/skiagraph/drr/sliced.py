@@ -16,6 +16,7 @@ from skiagraph.compiled import LEVELS as LEVELS
 from skiagraph.compiled import level as level
 from skiagraph.compiled import levels as levels
 from skiagraph.drr import native
+from skiagraph.drr.kept import Kept
 from skiagraph.drr.native import PlacedView, library
 from skiagraph.errors import BackendError, DataError, GeometryError
 from skiagraph.geometry import Grid, View
@@ -43,7 +44,7 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
     """
     if tuple(field.shape[1:]) != grid.shape:
         raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
-    prepared = _prepared(field)
+    prepared = _PREPARED.of(field)
     if view.source.ndim > 1:
         return torch.stack([_single(prepared, field, grid, view[n]) for n in range(len(view.source))])
     return _single(prepared, field, grid, view)
@@ -51,7 +52,7 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
 
 def axis_for(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> int | None:
     """The axis (0: i, 1: j, 2: k) whose slices serve all of a single view; None where none does."""
-    axis = _prepared(field).axis_for(PlacedView.of(grid, view))
+    axis = _PREPARED.of(field).axis_for(PlacedView.of(grid, view))
     return axis if axis >= 0 else None
 
 
@@ -81,10 +82,9 @@ def _halves(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Ten
 
 
 class _Prepared:
-    """A field made ready in the library, and which state of the field it was."""
+    """A field made ready in the library."""
 
     def __init__(self, field: Tensor) -> None:
-        self.state = _state(field)
         self._lock = threading.Lock()
         values = _values(field)
         size = (ctypes.c_int64 * 3)(*field.shape[:0:-1])
@@ -110,31 +110,7 @@ class _Prepared:
                 raise BackendError(SHORT)
 
 
-_KEPT: dict[int, tuple["weakref.ref[Tensor]", _Prepared]] = {}
-"""By the id of the field, and gone with it."""
-
-
-def _prepared(field: Tensor) -> _Prepared:
-    if field.is_inference():
-        return _Prepared(field)  # changes in place leave no trace on such a tensor
-    key = id(field)
-    kept = _KEPT.get(key)
-    if kept is not None and kept[0]() is field and kept[1].state == _state(field):
-        return kept[1]
-    made = _Prepared(field)
-    _KEPT[key] = (weakref.ref(field, lambda gone: _forget(key, gone)), made)
-    return made
-
-
-def _forget(key: int, gone: "weakref.ref[Tensor]") -> None:
-    """Drop what was kept for a field that is no more, unless its id already has a new owner."""
-    if key in _KEPT and _KEPT[key][0] is gone:
-        del _KEPT[key]
-
-
-def _state(field: Tensor) -> tuple[int, ...]:
-    """What changes whenever the field's values may have."""
-    return (0 if field.is_inference() else field._version, field.data_ptr(), *field.shape, *field.stride())
+_PREPARED = Kept(_Prepared)
 
 
 def _values(field: Tensor) -> Tensor:

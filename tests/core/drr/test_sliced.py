@@ -264,15 +264,15 @@ def test_a_field_is_made_ready_once_and_again_when_it_has_changed(rng):
     view = GENERIC.with_pixels(100).aimed_at(grid.center)
     field = torch.rand(1, *grid.shape, generator=rng)
     first = sliced.integrate(field, grid, view)
-    ready = sliced._prepared(field)
-    assert torch.equal(sliced.integrate(field, grid, view), first) and sliced._prepared(field) is ready
+    ready = sliced._PREPARED.of(field)
+    assert torch.equal(sliced.integrate(field, grid, view), first) and sliced._PREPARED.of(field) is ready
     field.mul_(2)
     assert torch.allclose(sliced.integrate(field, grid, view), 2 * first, rtol=1e-4)
     key = id(field)
-    assert key in sliced._KEPT
+    assert key in sliced._PREPARED
     del field
     gc.collect()
-    assert key not in sliced._KEPT
+    assert key not in sliced._PREPARED
 
 
 def test_inference_tensors_and_other_precisions_serve_as_well(rng):
