@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skiagraph.carm import GENERIC
+from skiagraph.drr import cuda
 from skiagraph.drr.engines import ENGINES
 from skiagraph.geometry import Grid, float64
 
@@ -30,7 +31,7 @@ def main() -> None:
     for name, phantom in (("45 ellipsoids", wide), ("smooth blobs", smooth)):
         field = phantom.voxels(grid)[None]
         for engine, integrate in ENGINES.items():
-            if engine == "fastest":
+            if engine == "fastest" or (engine == "cuda" and not cuda.available()):
                 continue
             errors, biases, began = [], [], time.perf_counter()
             for angles in ANGLES:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from skiagraph.drr import native, reference, sliced
+from skiagraph.drr import cuda, native, reference, sliced
 from skiagraph.errors import BackendError
 from skiagraph.geometry import Grid, View
 
@@ -15,10 +15,12 @@ Engine = Callable[[Float[Tensor, "c k j i"], Grid, View], Float[Tensor, "*n c v 
 
 
 def fastest(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "*n c v u"]:
-    """Line integrals by the quickest engine for the case: the reference where gradients or a device are asked for."""
-    plain = field.device.type == "cpu" and field.dtype == torch.float32
-    wants_gradient = field.requires_grad or view.source.requires_grad or view.origin.requires_grad
-    if native.available() and plain and not wants_gradient:
+    """Line integrals by the quickest engine for the case: a field's own GPU, and the reference for most gradients."""
+    plain = field.dtype == torch.float32 and not field.requires_grad
+    wants_gradient = any(x.requires_grad for x in (view.source, view.origin, view.u_step, view.v_step))
+    if plain and field.is_cuda and cuda.available():
+        return cuda.integrate(field, grid, view)
+    if plain and field.device.type == "cpu" and native.available() and not wants_gradient:
         return sliced.integrate(field, grid, view)
     return reference.integrate(field, grid, view)
 
@@ -35,11 +37,14 @@ ENGINES: dict[str, Engine] = {
     "reference": reference.integrate,
     "native": native.integrate,
     "sliced": sliced.integrate,
+    "cuda": cuda.integrate,
 }
 
 
 def engine(name: str) -> Engine:
-    """An engine by its name. Raises BackendError naming those this machine can run."""
+    """An engine by its name. Raises BackendError if there is none, or if it is for a GPU and there is none."""
     if name not in ENGINES:
         raise BackendError(f"no engine called {name!r} on this machine; give one of {', '.join(ENGINES)}")
+    if name == "cuda":
+        cuda.runs_on()
     return ENGINES[name]

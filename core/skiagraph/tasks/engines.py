@@ -8,7 +8,8 @@ import torch
 from rich.console import Console
 from rich.table import Column, Table
 
-from skiagraph.drr import native, sliced
+from skiagraph.drr import cuda, native, sliced
+from skiagraph.errors import BackendError
 from skiagraph.tasks.task import Report, silent
 
 
@@ -34,6 +35,11 @@ class Engines:
             "C++, slice by slice on 16-bit voxels: the fast one",
             f"yes, {cores}, {sliced.level()} of {', '.join(sliced.levels())}" if built else missing,
         )
-        table.add_row("fastest", "sliced for plain pictures, reference for gradients", "yes")
+        try:
+            gpu = f"yes, {cuda.runs_on()}"
+        except BackendError as error:
+            gpu = f"no: {error}"
+        table.add_row("cuda", "a GPU, all views of a batch at once", gpu)
+        table.add_row("fastest", "cuda for fields on a GPU, sliced for plain pictures, reference for gradients", "yes")
         Console().print(table)
         return []
