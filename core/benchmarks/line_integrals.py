@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skiagraph.carm import GENERIC
-from skiagraph.drr import cuda
-from skiagraph.drr.engines import ENGINES
+from skiagraph.drr.engines import runnable
 from skiagraph.geometry import Grid, float64
 
 ANGLES = [(p, s) for p in (-45.0, 0.0, 45.0) for s in (-10.0, 0.0, 10.0)]
@@ -30,8 +29,8 @@ def main() -> None:
     carm = GENERIC.with_pixels(256)
     for name, phantom in (("45 ellipsoids", wide), ("smooth blobs", smooth)):
         field = phantom.voxels(grid)[None]
-        for engine, integrate in ENGINES.items():
-            if engine == "fastest" or (engine == "cuda" and not cuda.available()):
+        for engine, integrate in runnable().items():
+            if engine == "fastest":
                 continue
             errors, biases, began = [], [], time.perf_counter()
             for angles in ANGLES:

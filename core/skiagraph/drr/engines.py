@@ -1,12 +1,14 @@
 """The one expensive step, line integrals, and who can do it: this is the door faster engines come in by."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from skiagraph.drr import cuda, native, reference, sliced
+from skiagraph.drr import cuda, deepdrr, native, reference, sliced
 from skiagraph.errors import BackendError
 from skiagraph.geometry import Grid, View
 
@@ -32,19 +34,61 @@ def thickness(
     return (native if native.available() else reference).thickness(index, numbers, grid, view)
 
 
-ENGINES: dict[str, Engine] = {
-    "fastest": fastest,
-    "reference": reference.integrate,
-    "native": native.integrate,
-    "sliced": sliced.integrate,
-    "cuda": cuda.integrate,
+def _threads() -> str:
+    return f"{torch.get_num_threads()} threads"
+
+
+def _built() -> str:
+    native.library()
+    return _threads()
+
+
+def _vectors() -> str:
+    return f"{_built()}, {sliced.level()} of {', '.join(sliced.levels())}"
+
+
+def _quickest() -> str:
+    return f"{'sliced' if native.available() else 'reference'}; reference for gradients"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Someone who can integrate, if the machine lets him."""
+
+    name: str
+    what: str
+    integrate: Engine
+    runs_on: Callable[[], str]
+    """Of this machine, what it makes use of. Raises BackendError saying why it cannot run here, and what to do."""
+
+
+ENGINES: dict[str, Candidate] = {
+    one.name: one
+    for one in (
+        Candidate("fastest", "the quickest for the case", fastest, _quickest),
+        Candidate("reference", "torch, to read and to differentiate", reference.integrate, _threads),
+        Candidate("native", "C++, ray by ray: the reference's plain twin", native.integrate, _built),
+        Candidate("sliced", "C++, slice by slice on 16-bit voxels: the fast one", sliced.integrate, _vectors),
+        Candidate("cuda", "CUDA C++, all views of a batch at once", cuda.integrate, cuda.runs_on),
+        Candidate("deepdrr", "DeepDRR's projector, in a process of its own", deepdrr.integrate, deepdrr.runs_on),
+    )
 }
+"""All there are, by name."""
+
+
+def runnable() -> dict[str, Engine]:
+    """Those this machine can run, by name."""
+    found = {}
+    for name, one in ENGINES.items():
+        with suppress(BackendError):
+            one.runs_on()
+            found[name] = one.integrate
+    return found
 
 
 def engine(name: str) -> Engine:
-    """An engine by its name. Raises BackendError if there is none, or if it is for a GPU and there is none."""
+    """An engine by its name. Raises BackendError if there is none of it, or this machine cannot run it."""
     if name not in ENGINES:
-        raise BackendError(f"no engine called {name!r} on this machine; give one of {', '.join(ENGINES)}")
-    if name == "cuda":
-        cuda.runs_on()
-    return ENGINES[name]
+        raise BackendError(f"no engine called {name!r}; give one of {', '.join(runnable())}")
+    ENGINES[name].runs_on()
+    return ENGINES[name].integrate

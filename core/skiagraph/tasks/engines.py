@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from rich.console import Console
 from rich.table import Column, Table
 
-from skiagraph.drr import cuda, native, sliced
+from skiagraph.drr.engines import ENGINES
 from skiagraph.errors import BackendError
+from skiagraph.io.files import write_json
+from skiagraph.tasks.shot import beside
 from skiagraph.tasks.task import Report, silent
 
 
@@ -19,27 +20,28 @@ class Engines:
 
     command: ClassVar[str] = "engines"
 
+    output: Path | None = None
+    """Where the same goes as JSON, for programs to read."""
+
     @property
-    def record(self) -> None:
-        """Nothing is written."""
+    def record(self) -> Path | None:
+        """Beside the JSON, if any."""
+        return None if self.output is None else beside(self.output, ".run.json")
 
     def run(self, report: Report = silent) -> list[Path]:
-        """Print the table."""
-        missing = "no: not built; reinstall with a C++ compiler"
-        built, cores = native.available(), f"{torch.get_num_threads()} threads"
+        """Print the table; the file written."""
         table = Table(Column("engine", no_wrap=True), "what it is", "here")
-        table.add_row("reference", "torch, to read and to differentiate", f"yes, {cores}")
-        table.add_row("native", "C++, ray by ray: the reference's plain twin", f"yes, {cores}" if built else missing)
-        table.add_row(
-            "sliced",
-            "C++, slice by slice on 16-bit voxels: the fast one",
-            f"yes, {cores}, {sliced.level()} of {', '.join(sliced.levels())}" if built else missing,
-        )
-        try:
-            gpu = f"yes, {cuda.runs_on()}"
-        except BackendError as error:
-            gpu = f"no: {error}"
-        table.add_row("cuda", "a GPU, all views of a batch at once", gpu)
-        table.add_row("fastest", "cuda for fields on a GPU, sliced for plain pictures, reference for gradients", "yes")
-        Console().print(table)
-        return []
+        said = []
+        for number, one in enumerate(ENGINES.values()):
+            report(number, len(ENGINES), f"asking {one.name}")
+            try:
+                runs, here = True, one.runs_on()
+            except BackendError as error:
+                runs, here = False, str(error)
+            table.add_row(one.name, one.what, f"{'yes' if runs else 'no'}: {here}")
+            said.append({"name": one.name, "what": one.what, "runs": runs, "here": here})
+        Console().print(table, markup=False)
+        if self.output is None:
+            return []
+        write_json(self.output, {"engines": said})
+        return [self.output]

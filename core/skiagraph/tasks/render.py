@@ -60,7 +60,7 @@ class Render:
     """Whether a standard view's angles are the pelvis's own, or the table's."""
     bone: Bone = "bright"
     """How bone looks in .png and .dcm."""
-    engine: Literal["fastest", "reference", "native", "sliced"] = "fastest"
+    engine: Literal["fastest", "reference", "native", "sliced", "deepdrr"] = "fastest"
     """Who computes the line integrals."""
     seed: int = 0
     """Where the noise starts; the same seed makes the same picture."""

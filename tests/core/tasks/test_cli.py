@@ -13,8 +13,7 @@ from PIL import Image
 
 from skiagraph.bodies import Person, build
 from skiagraph.cli import main
-from skiagraph.drr import cuda
-from skiagraph.drr.engines import ENGINES
+from skiagraph.drr.engines import ENGINES, runnable
 from skiagraph.geometry import View, float64, rigid, rotation, transform
 from skiagraph.io.markups import read_keypoints, read_landmarks
 from skiagraph.io.patient import Patient, write_body
@@ -134,7 +133,7 @@ def test_a_request_is_the_command_and_a_run_can_be_run_again(patient, tmp_path):
 
 def test_every_engine_takes_the_same_picture(patient, tmp_path):
     pictures = []
-    for engine in ENGINES if cuda.available() else ENGINES.keys() - {"cuda"}:
+    for engine in runnable():
         run("render", patient, tmp_path / f"{engine}.tiff", "--engine", engine, "--fidelity", "naive", *SMALL)
         pictures.append(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"{engine}.tiff"))))
     for other in pictures[1:]:
