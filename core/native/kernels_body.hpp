@@ -40,8 +40,8 @@ inline void find(const Line& line, std::int64_t first, std::int64_t stored, int 
         found.left[c] = left;
         found.far[c] = static_cast<std::int16_t>(far);
         found.near[c] = static_cast<std::int16_t>(inside ? kFull - far : 0);
-        low = inside & (left < low) ? left : low;
-        high = inside & (left > high) ? left : high;
+        low = (inside & (left < low)) ? left : low;
+        high = (inside & (left > high)) ? left : high;
     }
     found.base = high < 0 ? 0 : low;
     found.mask = 0;
@@ -84,8 +84,8 @@ inline void find(const Slices& slices, const Line& line, std::int64_t band, std:
         found.at[r] = at;
         found.near[r] = inside ? 1.0F - far : 0.0F;
         found.far[r] = inside ? far : 0.0F;
-        low = inside & (at < low) ? at : low;
-        high = inside & (at > high) ? at : high;
+        low = (inside & (at < low)) ? at : low;
+        high = (inside & (at > high)) ? at : high;
     }
     found.occupied = 0;
     if (high < 0) return;
