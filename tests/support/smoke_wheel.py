@@ -1,6 +1,6 @@
 """Whether an installed wheel works: the native library is in it, loads, and sees what the reference sees.
 
-    python tests/support/smoke_wheel.py
+python tests/support/smoke_wheel.py
 """
 
 import torch
