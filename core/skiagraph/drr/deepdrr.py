@@ -109,8 +109,8 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
     """
     if tuple(field.shape[1:]) != grid.shape:
         raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
-    if not bool((field >= 0).all()):
-        raise DataError("the field holds negative values or NaN, and DeepDRR sees matter only; use another engine")
+    if not bool(((field >= 0) & field.isfinite()).all()):
+        raise DataError("the field holds values that are negative or not finite, and DeepDRR sees matter only")
     diagonal = (grid.corners[-1] - grid.corners[0]).norm().item()
     scale = STRONGEST / max(field.max().item() * diagonal * 0.02, 1e-30)
     soft = torch.zeros(len(field), 1, 1, 1, dtype=torch.uint8)

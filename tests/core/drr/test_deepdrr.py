@@ -140,8 +140,9 @@ def test_what_deepdrr_cannot_see_is_refused_before_it_is_asked(lump):
     sheared[:3, 2] += 0.3 * sheared[:3, 1]
     with pytest.raises(GeometryError, match="square"):
         deepdrr.integrate(torch.ones(1, *GRID.shape), Grid(GRID.shape, sheared), view)
-    with pytest.raises(DataError, match="negative"):
-        deepdrr.integrate(torch.full((1, *GRID.shape), -1.0), GRID, view)
+    for value in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(DataError, match="negative or not finite"):
+            deepdrr.integrate(torch.full((1, *GRID.shape), value), GRID, view)
     with pytest.raises(DataError, match="adipose"):
         deepdrr.transmission(by_curve(lump), view, Spectrum.mono(60.0))
     both = Phantom(torch.ones(2, *GRID.shape), (material("muscle"), material("cortical_bone")), GRID)
