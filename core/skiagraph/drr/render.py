@@ -14,9 +14,12 @@ from skiagraph.physics.materials import Material
 from skiagraph.physics.panel import Panel
 from skiagraph.physics.phantom import Decompose, Phantom, as_water, by_curve, by_threshold
 from skiagraph.physics.spectrum import Spectrum
-from skiagraph.physics.transmit import transmit
+from skiagraph.physics.transmit import Exposure, transmit
 
 MM_PER_CM = 10.0
+
+NEAREST = 50.0
+"""Millimetres: no body's middle is closer to the panel, as scatter goes."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,19 @@ class Renderer:
     ) -> Float[Tensor, "*n v u"]:
         """The transmission 0...1 at every pixel, with noise drawn from `rng` if the panel makes any.
 
-        Several bodies add up; let one displace another with `skiagraph.drr.scene`.
+        Several bodies add up; let one displace another with `skiagraph.drr.scene`. Scatter spreads over the gap from
+        the middle of the first one to the panel.
         """
         phantoms = [bodies] if isinstance(bodies, Phantom) else list(bodies)
         mass, materials = self.masses(phantoms, view)
         exposure = transmit(mass, materials, self.spectrum, self.panel.response(self.spectrum.energies))
-        return self.panel.expose(exposure, view.pixel_spacing, rng)
+        return self._exposed(exposure, phantoms[0], view, rng)
+
+    def _exposed(self, exposure: Exposure, phantom: Phantom, view: View, rng: torch.Generator | None) -> Tensor:
+        if view.source.ndim == 1:
+            return _behind(self.panel, phantom, view).expose(exposure, view.pixel_spacing, rng)
+        each = zip(exposure.signal, exposure.variance)
+        return torch.stack([self._exposed(Exposure(*one), phantom, view[n], rng) for n, one in enumerate(each)])
 
     def masses(self, phantoms: Sequence[Phantom], view: View) -> tuple[Float[Tensor, "*n m v u"], tuple[Material, ...]]:
         """What each material puts in the way of each ray, in g/cm²."""
@@ -55,6 +65,14 @@ class Renderer:
             for material, column in zip(phantom.materials, columns.unbind(dim=-3)):
                 total[material] = total[material] + column if material in total else column
         return torch.stack([column.clamp(min=0) for column in total.values()], dim=-3), tuple(total)
+
+
+def _behind(panel: Panel, phantom: Phantom, view: View) -> Panel:
+    """The panel as far from a body as it stands in a single view."""
+    if panel.scatter is None:
+        return panel
+    gap = (view.source_to_panel - view.depth(phantom.grid.center[None])[0]).item()
+    return replace(panel, scatter=replace(panel.scatter, gap=max(gap, NEAREST)))
 
 
 def refuse_inside(phantom: Phantom, view: View) -> None:

@@ -38,7 +38,7 @@ class Scatter:
     spread: float = 0.289
     """The Gaussian's sigma over `gap`."""
     gap: float = 200.0
-    """Millimetres from the middle of the body to the panel: the generic C-arm's."""
+    """Millimetres from the middle of the body to the panel: the generic C-arm's. A renderer puts in each view's own."""
 
     def __post_init__(self) -> None:
         for name in ("amplitude", "power", "shade"):

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,20 @@ def test_a_batch_of_views_renders_as_its_views(slab):
     batch = calm(calm.decompose(slab), View.stack(views))
     for n, view in enumerate(views):
         assert torch.allclose(batch[n], calm(calm.decompose(slab), view), atol=1e-6)
+
+
+def test_scatter_spreads_over_the_gap_from_the_body_to_the_panel(slab):
+    """The same rays on a panel further away: what the body scatters lands on a wider circle, and less of it."""
+    calm = replace(REALISTIC, panel=replace(Panel.flat(), photons=math.inf, aim=0.0, readout=0.0, blur=0.0, bits=None))
+    bare = replace(calm, panel=replace(calm.panel, scatter=None))
+    phantom = calm.decompose(slab)
+    shares = []
+    for distance in (1200.0, 1600.0):
+        carm = replace(GENERIC, source_to_panel=distance, pixel_spacing=GENERIC.pixel_spacing * distance / 1200.0)
+        view = carm.with_pixels(48).view(slab.grid.center)
+        without = bare(phantom, view)
+        shares.append(float(((calm(phantom, view) - without) / without)[24, 24]))
+    assert 0 < shares[1] < 0.8 * shares[0]
 
 
 def test_a_source_inside_the_body_is_refused(slab):
