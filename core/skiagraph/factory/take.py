@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from skiagraph.drr.project import project_labels
 from skiagraph.drr.scene import Scene
+from skiagraph.drr.shadows import shadows
 from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
 from skiagraph.factory.devices import Window
@@ -72,7 +72,7 @@ def take(stage: Stage, recipe: Recipe, size: int, number: int, nth: int, seed: i
     image = torch.where(field, renderer(scene.phantoms, view, rng("noise")), LEAK)
     known = {name for labels in scene.labels for name in labels.names.values()}
     structures = tuple(name for name in recipe.structures if name in known)
-    masks = project_labels(scene.labels, view, structures).masks & field
+    masks = shadows(scene.labels, view, structures) & field
     record = Record.of(
         view,
         scene.landmarks.subset(recipe.landmarks),
