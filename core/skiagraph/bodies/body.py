@@ -1,8 +1,8 @@
 """A person made into a CT with exact labels and landmarks."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,11 +13,13 @@ from numpy import ndarray
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_INDEX
 from skiagraph.bodies import femur, hip, spine, tissue
 from skiagraph.bodies.grain import Grain
-from skiagraph.bodies.pelvis import Pelvis
-from skiagraph.bodies.person import Person
-from skiagraph.bodies.skeleton import Bone, Lattice
+from skiagraph.bodies.pelvis import Pelvis, Placed
+from skiagraph.bodies.person import RANGES, Person
+from skiagraph.bodies.shape import PelvisShape, ShapedPelvis
+from skiagraph.bodies.skeleton import Bone, Lattice, Shell
 from skiagraph.errors import DataError
 from skiagraph.geometry import Grid
+from skiagraph.surface import Surface
 from skiagraph.volume import Body, Labels, Landmarks, Volume
 
 FINEST, COARSEST = 0.5, 6.0
@@ -28,6 +30,7 @@ GAP = 2.2
 """Millimetres that bones keep from each other: cartilage, disc and ligament."""
 NOISE = 6.0
 """HU, standard deviation, where there is something to scatter in."""
+SIDES = ("left", "right")
 NUMBER = {name: number for number, name in STRUCTURE_INDEX.items()}
 
 Reading = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n"]]
@@ -48,29 +51,64 @@ class Made:
     """Millimetres."""
 
 
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """What stands between and on the hip bones."""
+
+    sacrum: Bone
+    vertebrae: tuple[Bone, ...]
+
+
 def build(person: Person, spacing: float = 1.5) -> Body:
     """A person's lower torso as a CT, from L3 to the middle of the thighs, with its anatomy and landmarks.
 
     The world's zero is midway between the femoral heads. Raises DataError if the voxels are too small or too large.
     """
-    if not FINEST <= spacing <= COARSEST:
-        raise DataError(f"voxels of {spacing:g} mm; give {FINEST:g} to {COARSEST:g}")
-    rng = torch.Generator().manual_seed(person.seed)
     pelvis = Pelvis(person)
-    thighs = {side: femur.Thigh(pelvis, side) for side in ("left", "right")}
-    lattice = _lattice(person, list(thighs.values()), spacing)
-    hu = _flesh(person, list(thighs.values()), lattice, rng)
-    index = _set_bones(hu, _skeleton(pelvis, thighs), pelvis, lattice, Grain.drawn(rng))
-    hu += np.where(hu > -950, np.float32(NOISE), np.float32(0)) * torch.randn(hu.shape, generator=rng).numpy()
-    grid = Grid.of(lattice.shape, (spacing,) * 3, lattice.origin.tolist())
+    hips = {side: hip.hip_bone(pelvis, side) for side in SIDES}
+    rest = Rest(spine.sacrum(pelvis), spine.vertebrae(pelvis))
     placed = {**hip.hip_landmarks(pelvis, "left"), **hip.hip_landmarks(pelvis, "right")}
     landmarks = Landmarks.of({name: placed[name].tolist() for name in LANDMARK_NAMES})
+    return _assembled(pelvis, hips, rest, landmarks, spacing)
+
+
+def build_around(shape: PelvisShape, person: Person, spacing: float = 1.5) -> Body:
+    """A person's lower torso about a pelvis of real anatomy, as `build` makes it about the parametric one.
+
+    The pelvis sets what the person's size, width, flare and asymmetry would. Landmarks lie on its surfaces; the
+    sacrum goes on below S3, femora and vertebrae stand on it as they do on the parametric one.
+    """
+    size = min(max(shape.size, RANGES["size"][0]), RANGES["size"][1])
+    pelvis = ShapedPelvis(replace(person, size=size), shape)
+    surfaces = {name: Surface(pelvis.put(one.vertices), one.faces) for name, one in shape.surfaces.items()}
+    hips = {side: Bone((Shell(surfaces[f"{side}_hemipelvis"]),)) for side in SIDES}
+    tail, foramina = spine.lower_sacrum(pelvis)
+    foot, slope = shape.endplate
+    rest = Rest(
+        Bone((Shell(surfaces["upper_sacrum"]), *tail), (foramina,), blend=4.0),
+        spine.standing_on(pelvis.person, pelvis.put(foot), slope + person.tilt),
+    )
+    placed = pelvis.put(shape.landmarks.points.numpy())
+    return _assembled(pelvis, hips, rest, Landmarks(LANDMARK_NAMES, torch.from_numpy(placed)), spacing)
+
+
+def _assembled(pelvis: Placed, hips: Mapping[str, Bone], rest: Rest, landmarks: Landmarks, spacing: float) -> Body:
+    if not FINEST <= spacing <= COARSEST:
+        raise DataError(f"voxels of {spacing:g} mm; give {FINEST:g} to {COARSEST:g}")
+    person = pelvis.person
+    rng = torch.Generator().manual_seed(person.seed)
+    thighs = {side: femur.Thigh(pelvis, side) for side in SIDES}
+    lattice = _lattice(person, list(thighs.values()), spacing)
+    hu = _flesh(person, list(thighs.values()), lattice, rng)
+    index = _set_bones(hu, _skeleton(pelvis, thighs, hips, rest), pelvis, lattice, Grain.drawn(rng))
+    hu += np.where(hu > -950, np.float32(NOISE), np.float32(0)) * torch.randn(hu.shape, generator=rng).numpy()
+    grid = Grid.of(lattice.shape, (spacing,) * 3, lattice.origin.tolist())
     volume = Volume(torch.from_numpy(np.clip(hu, -1000, 3000, out=hu)), grid)
     return Body(volume, Labels(torch.from_numpy(index), grid, STRUCTURE_INDEX), landmarks)
 
 
 def _set_bones(
-    hu: Float[ndarray, "k j i"], skeleton: list[Made], pelvis: Pelvis, lattice: Lattice, grain: Grain
+    hu: Float[ndarray, "k j i"], skeleton: list[Made], pelvis: Placed, lattice: Lattice, grain: Grain
 ) -> UInt8[ndarray, "k j i"]:
     """Put the bones into the flesh, in place, and return the number of the structure in every voxel."""
     person, spacing = pelvis.person, lattice.spacing
@@ -93,18 +131,16 @@ def _set_bones(
     return index
 
 
-def _skeleton(pelvis: Pelvis, thighs: dict[str, femur.Thigh]) -> list[Made]:
+def _skeleton(pelvis: Placed, thighs: Mapping[str, femur.Thigh], hips: Mapping[str, Bone], rest: Rest) -> list[Made]:
     """Bones in the order in which they claim their place: later ones keep the gap."""
     bones = []
     for side, thigh in thighs.items():
         marrow, cortex = partial(femur.marrow, thigh), partial(femur.cortex, thigh)
         bones.append(Made(femur.femur(thigh), f"{side}_femur", 1500, marrow, cortex))
-    for side in thighs:
-        bones.append(
-            Made(hip.hip_bone(pelvis, side), f"{side}_hemipelvis", 1350, 190, partial(hip.cortex, pelvis, side))
-        )
-    bones.append(Made(spine.sacrum(pelvis), "upper_sacrum", 1150, 190, 1.2))
-    bones.extend(Made(bone, "vertebrae", 1100, 230, 1.0) for bone in spine.vertebrae(pelvis))
+    for side, bone in hips.items():
+        bones.append(Made(bone, f"{side}_hemipelvis", 1350, 190, partial(hip.cortex, pelvis, side)))
+    bones.append(Made(rest.sacrum, "upper_sacrum", 1150, 190, 1.2))
+    bones.extend(Made(bone, "vertebrae", 1100, 230, 1.0) for bone in rest.vertebrae)
     return bones
 
 

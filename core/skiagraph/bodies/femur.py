@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from skiagraph.bodies.pelvis import HIP_CENTER, Pelvis, mirrored, ramp
+from skiagraph.bodies.pelvis import HIP_CENTER, Placed, mirrored, ramp
 from skiagraph.bodies.person import HipAngles
 from skiagraph.bodies.skeleton import Balls, Bone, curve
 from skiagraph.geometry import rotation
@@ -45,7 +45,7 @@ CORTEX = ((60.0, 0.8), (0.0, 1.0), (-22.0, 1.5), (-40.0, 2.2), (-58.0, 3.2), (-8
 class Thigh:
     """Where a thigh is: turned about the centre of its femoral head."""
 
-    def __init__(self, pelvis: Pelvis, side: str) -> None:
+    def __init__(self, pelvis: Placed, side: str) -> None:
         self.side = side
         self.size = pelvis.person.size
         self.center = pelvis.place(mirrored(np.array([HIP_CENTER]), side))[0]

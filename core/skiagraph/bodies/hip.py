@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from skiagraph.bodies.pelvis import HIP_CENTER, Pelvis, mirrored, ramp
+from skiagraph.bodies.pelvis import HIP_CENTER, Pelvis, Placed, mirrored, ramp
 from skiagraph.bodies.readings import FORAMEN, FRONT_GAUGE, FRONT_OUTLINE, SIDE_GAUGE, SIDE_OUTLINE
 from skiagraph.bodies.skeleton import Balls, Bone, Plate, curve
 
@@ -77,7 +77,7 @@ def average_landmarks() -> Mapping[str, Float[ndarray, "3"]]:
     }
 
 
-def cortex(pelvis: Pelvis, side: str, points: Float[ndarray, "n 3"]) -> Float[ndarray, "n"]:
+def cortex(pelvis: Placed, side: str, points: Float[ndarray, "n 3"]) -> Float[ndarray, "n"]:
     """Millimetres of compact bone: thin on the wing, thick along the pelvic inlet and over the head."""
     size = pelvis.person.size
     center = pelvis.place(mirrored(np.array([HIP_CENTER]), side))[0]

@@ -1,6 +1,7 @@
 """How a person's pelvis differs from the average one, and where it lies: the same map for bones and landmarks."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -39,6 +40,29 @@ LANDMARK_TILT = 5.57
 """Degrees by which the plane of the spines and the upper symphysis leans forward of that of spines and tubercles.
 
 Readings are in the latter's frame; a person's tilt, like everybody's, is measured on the former's landmarks."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A pelvis on the table, of whatever make: where the like of every point of the average one is."""
+
+    @property
+    def person(self) -> Person:
+        """Whose it is."""
+        ...
+
+    @property
+    def turn(self) -> Float[ndarray, "3 3"]:
+        """How the frame of the average pelvis is turned."""
+        ...
+
+    def cup_radius(self, side: str) -> float:
+        """Millimetres from the centre of an acetabulum to its surface."""
+        ...
+
+    def place(self, points: Float[ndarray, "n 3"]) -> Float[ndarray, "n 3"]:
+        """Points of the average pelvis, left or right, in the world."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,23 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 from scipy.interpolate import PchipInterpolator, RBFInterpolator
+from scipy.ndimage import binary_dilation, binary_fill_holes
 from scipy.spatial import cKDTree
+
+from skiagraph.surface import Cloud, Surface
 
 Place = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n 3"]]
 """Where points of a bone's own frame are in the world."""
 
 STEP = 1.3
 """Millimetres between the balls of a skeleton."""
+PITCH = 1.2
+"""Millimetres between the points of a shell."""
+ROOM, DEEPEST = 2.0, 40.0
+"""Millimetres: the voxels in which a shell's inside is told from its outside, and how deep its inside can be."""
 STEEPEST = 2.5
 """Slope of a plate above which it only bridges two parts that lie behind one another."""
 
@@ -145,10 +152,62 @@ class Drum:
 
 
 @dataclass(frozen=True, eq=False)
+class Shell:
+    """A part of a bone given by its surface."""
+
+    surface: Surface
+
+    @cached_property
+    def _cloud(self) -> Cloud:
+        return self.surface.cloud(PITCH)
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self._cloud.points)
+
+    def box(self) -> Float[ndarray, "2 3"]:
+        """Lowest and highest corner."""
+        return np.stack([self.surface.vertices.min(0), self.surface.vertices.max(0)])
+
+    @cached_property
+    def _rooms(self) -> tuple["Lattice", UInt8[ndarray, "k j i"]]:
+        """A coarse lattice about the bone whose voxels are outside, on the surface, or inside: 0, 1, 2."""
+        box = self.box()
+        shape = np.ceil((box[1] - box[0]) / ROOM).astype(int)[::-1] + 7
+        lattice = Lattice(box[0] - 3 * ROOM, ROOM, (int(shape[0]), int(shape[1]), int(shape[2])))
+        wall = np.zeros(lattice.shape, dtype=bool)
+        wall[lattice.nearest(self._cloud.points)] = True
+        # Thick enough to close the holes of a surface that is not quite shut.
+        wall = binary_dilation(wall, np.ones((3, 3, 3)))
+        return lattice, np.where(wall, 1, 2 * binary_fill_holes(wall)).astype(np.uint8)
+
+    def distance(self, points: Float[ndarray, "p 3"], bound: float) -> Float[ndarray, "p"]:
+        """Millimetres to the surface, negative inside.
+
+        From the tangent plane of the nearest of its points; how far off that point is counts from `PITCH` up. Near
+        the surface the plane tells inside from outside; elsewhere it is whether the surface shuts the point in, since
+        the normal of a sharp edge says nothing about what is far from it.
+        """
+        lattice, rooms = self._rooms
+        room = rooms[lattice.nearest(points)]
+        out = np.full(len(points), bound)
+        for some, reach in ((np.flatnonzero(room < 2), bound), (np.flatnonzero(room == 2), DEEPEST)):
+            found, nearest = self._tree.query(points[some], distance_upper_bound=reach, workers=-1)
+            hit = some[np.isfinite(found)]
+            nearest, found = nearest[np.isfinite(found)], found[np.isfinite(found)]
+            gap = points[hit] - self._cloud.points[nearest]
+            height = np.einsum("pi,pi->p", gap, self._cloud.normals[nearest])
+            aside = np.maximum(found**2 - height**2 - PITCH**2, 0)
+            sign = np.where(room[hit] == 1, height, 1.0 - room[hit])
+            out[hit] = np.copysign(np.sqrt(height**2 + aside), sign)
+        return np.minimum(out, bound)
+
+
+@dataclass(frozen=True, eq=False)
 class Bone:
     """A bone: parts blended into one, with holes."""
 
-    parts: tuple[Balls | Drum, ...]
+    parts: tuple[Balls | Drum | Shell, ...]
     holes: tuple[Balls, ...] = ()
     blend: float = 3.0
     """Millimetres over which parts flow into each other."""
@@ -206,6 +265,12 @@ class Lattice:
         )
         return k, j, i
 
+    def nearest(self, points: Float[ndarray, "p 3"]) -> tuple[Int[ndarray, "p"], Int[ndarray, "p"], Int[ndarray, "p"]]:
+        """The (k, j, i) of the voxels points are in; those beside the lattice are at its rim."""
+        last = np.array(self.shape[::-1]) - 1
+        i, j, k = np.clip(np.round((points - self.origin) / self.spacing).astype(int), 0, last).T
+        return k, j, i
+
     def axes(self, where: tuple[slice, slice, slice]) -> tuple[Float[ndarray, "_"], ...]:
         """World z, y and x of some voxels."""
         return tuple(self.origin[2 - axis] + self.spacing * np.arange(s.start, s.stop) for axis, s in enumerate(where))
@@ -223,7 +288,7 @@ def smooth_min(a: Float[ndarray, "*n"], b: Float[ndarray, "*n"], k: float) -> Fl
 
 
 def _sample(
-    part: Balls | Drum, lattice: Lattice, where: tuple[slice, slice, slice], reach: float
+    part: Balls | Drum | Shell, lattice: Lattice, where: tuple[slice, slice, slice], reach: float
 ) -> Float[ndarray, "k j i"]:
     """The distance in some voxels, computed only in those blocks of voxels that come near the part."""
     shape = tuple(s.stop - s.start for s in where)
@@ -241,7 +306,7 @@ def _sample(
 
 
 def _near_blocks(
-    part: Balls, lattice: Lattice, where: tuple[slice, slice, slice], reach: float
+    part: Balls | Shell, lattice: Lattice, where: tuple[slice, slice, slice], reach: float
 ) -> Bool[ndarray, "k j i"]:
     block = 3
     shape = [s.stop - s.start for s in where]

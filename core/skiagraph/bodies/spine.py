@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from skiagraph.bodies.pelvis import Pelvis
+from skiagraph.bodies.pelvis import Placed
+from skiagraph.bodies.person import Person
 from skiagraph.bodies.skeleton import Balls, Bone, Drum, curve, ribbon, together
 from skiagraph.geometry import rotation
 
@@ -76,6 +77,11 @@ FORAMINA = (
 """Left foramina from the sacral canal to the front, widening."""
 SACRAL_CANAL = ((0, 46, 116, 9.0), (0, 62, 98, 7.5), (0, 78, 80, 5.5), (0, 90, 64, 4.0))
 
+LOWER_ALA = (
+    ((25, 82, 62, 6.0), (22, 84, 57, 6.0), (18, 89, 45, 5), (12, 91, 36, 4), (8, 90, 30, 4)),
+    ((31, 79, 61, 4.0), (29, 80.5, 56, 4.0), (26, 87, 44, 4), (21, 91, 36, 3.5), (12, 90, 27, 3)),
+)
+"""The sheet of the lateral mass below S3."""
 LOWER_SACRUM = (79.0, 62.0)
 """(y, z) where S3 ends; below it the sacrum has no label."""
 
@@ -106,7 +112,7 @@ LUMBAR = (
 """L5, L4, L3 and L2."""
 
 
-def sacrum(pelvis: Pelvis) -> Bone:
+def sacrum(pelvis: Placed) -> Bone:
     """This person's sacrum and coccyx."""
     size = pelvis.person.size
     bodies = tuple(_sacral_body(pelvis, level) for level in SACRAL)
@@ -117,18 +123,30 @@ def sacrum(pelvis: Pelvis) -> Bone:
     return Bone((*bodies, both), (holes,), blend=4.0)
 
 
-def is_upper_sacrum(pelvis: Pelvis, points: Float[ndarray, "*n 3"]) -> ndarray:
+def lower_sacrum(pelvis: Placed) -> tuple[tuple[Balls | Drum, ...], Balls]:
+    """What continues a sacrum below S3: the parts of S4, S5 and the coccyx, and the last foramina."""
+    size = pelvis.person.size
+    left = ribbon(*LOWER_ALA)
+    beside = together(left, _flipped(left)).placed(pelvis.place, size)
+    foramina = curve(FORAMINA[3])
+    holes = together(foramina, _flipped(foramina)).placed(pelvis.place, size)
+    return (*(_sacral_body(pelvis, level) for level in SACRAL[3:]), beside), holes
+
+
+def is_upper_sacrum(pelvis: Placed, points: Float[ndarray, "*n 3"]) -> ndarray:
     """Which points of the sacrum belong to S1 to S3."""
     level = pelvis.place(np.array([[0.0, *LOWER_SACRUM], [0.0, *SACRAL[2].top]]))
     return (points - level[0]) @ (level[1] - level[0]) > 0
 
 
-def vertebrae(pelvis: Pelvis) -> tuple[Bone, ...]:
+def vertebrae(pelvis: Placed) -> tuple[Bone, ...]:
     """L5 and those above, standing on the sacrum."""
-    person = pelvis.person
+    return standing_on(pelvis.person, pelvis.place(np.array([ENDPLATE]))[0], ENDPLATE_SLOPE + pelvis.person.tilt)
+
+
+def standing_on(person: Person, foot: Float[ndarray, "3"], slope: float) -> tuple[Bone, ...]:
+    """L5 and those above on an endplate whose middle is at `foot` and which leans forward by `slope` degrees."""
     size = person.size
-    foot = pelvis.place(np.array([ENDPLATE]))[0]
-    slope = ENDPLATE_SLOPE + person.tilt
     lean = -person.obliquity
     bones = []
     for lumbar in LUMBAR:
@@ -169,7 +187,7 @@ def _vertebra(lumbar: Lumbar, middle: Float[ndarray, "3"], axes: Float[ndarray, 
     return Bone((body, together(half, _flipped(half), spinous).placed(place, size)), blend=3.0)
 
 
-def _sacral_body(pelvis: Pelvis, level: Level) -> Drum:
+def _sacral_body(pelvis: Placed, level: Level) -> Drum:
     size = pelvis.person.size
     top, bottom = pelvis.place(np.array([[0.0, *level.top], [0.0, *level.bottom]]))
     up = (top - bottom) / np.linalg.norm(top - bottom)

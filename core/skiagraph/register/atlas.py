@@ -1,0 +1,163 @@
+"""A statistical shape brought onto the bones of somebody: pose, modes of variation, then a smooth rest.
+
+Iterative closest points whose transformation is rigid and whose shape is the mean plus a few modes (active shape
+models: Cootes et al. 1995), each mode held back by how rare it is; what the modes cannot follow is made up by a
+displacement that is smooth over the surface (coherent point drift's motion coherence: Myronenko & Song 2010).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from scipy.spatial import cKDTree
+
+from skiagraph.errors import DataError
+from skiagraph.surface import Cloud, Surface
+
+FACING = 0.5
+"""Cosine between two normals below which points are not each other's."""
+TRIM = (40.0, 4.0)
+"""Millimetres beyond which a closest point counts for nothing, at first and at last."""
+WIDTHS = (24.0, 16.0, 10.0, 7.0, 5.0, 5.0)
+"""Millimetres over which the smooth rest is alike, round after round."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeModel:
+    """Shapes of corresponding vertices: the mean plus coefficients of unit variance times modes, in millimetres."""
+
+    mean: Float[ndarray, "v 3"]
+    modes: Float[ndarray, "m v 3"]
+    """What one standard deviation of each mode does."""
+    faces: Mapping[str, Int[ndarray, "_ 3"]]
+    """The triangles of each part, by its name; they number the vertices of the whole."""
+
+    def at(self, coefficients: Float[ndarray, "c"]) -> Float[ndarray, "v 3"]:
+        """The vertices of a shape; modes beyond the coefficients given stay at their mean."""
+        if len(coefficients) > len(self.modes):
+            raise DataError(f"{len(coefficients)} coefficients; the model has {len(self.modes)} modes")
+        return self.mean + np.tensordot(coefficients, self.modes[: len(coefficients)], axes=1)
+
+    def of_part(self, name: str) -> Int[ndarray, "_"]:
+        """The vertices of a part."""
+        return np.unique(self.faces[name])
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A model's vertices on somebody's bones."""
+
+    vertices: Float[ndarray, "v 3"]
+    """LPS millimetres, where the bones are; where there is no bone to be seen, where the model expects it."""
+    coefficients: Float[ndarray, "m"]
+    turn: Float[ndarray, "3 3"]
+    shift: Float[ndarray, "3"]
+    residual: Float[ndarray, "v"]
+    """Millimetres from the bones; NaN where a vertex found none."""
+
+
+def fit(
+    model: ShapeModel, bones: Mapping[str, Cloud], turn: Float[ndarray, "3 3"] | None = None, rounds: int = 40
+) -> Fitted:
+    """The model on the bones of somebody, each part on the bone of its name; bones may be missing or cut off.
+
+    `turn` says how the body lies; not at all (head first, on the back) if not given. Raises DataError if the model
+    has no part of a name or a bone has no points.
+    """
+    for name, bone in bones.items():
+        if name not in model.faces or len(bone.points) == 0:
+            raise DataError(f"{len(bone.points)} points of {name!r}; give points of {', '.join(model.faces)}")
+    trees = {name: cKDTree(bone.points) for name, bone in bones.items()}
+    turn = np.eye(3) if turn is None else turn
+    seen = np.concatenate([model.of_part(name) for name in bones])
+    middle = np.mean([bone.points.mean(0) for bone in bones.values()], axis=0)
+    own = np.mean([model.mean[model.of_part(name)].mean(0) for name in bones], axis=0)
+    shift, coefficients = middle - turn @ own, np.zeros(len(model.modes))
+    for number in range(rounds):
+        share = number / max(1, rounds - 1)
+        trim = TRIM[0] ** (1 - share) * (2 * TRIM[1]) ** share
+        vertices = model.at(coefficients) @ turn.T + shift
+        target, found, _ = _closest(model, vertices, bones, trees, trim)
+        if found[seen].mean() < 0.05:
+            raise DataError(
+                "the model does not find the bones; check that they are in LPS millimetres and how they lie"
+            )
+        turn, shift = rigid_onto(model.at(coefficients)[found], target[found])
+        coefficients = _modes_onto(model, (target[found] - shift) @ turn, found, prior=4.0 * (1 - share) + 0.25)
+    vertices = model.at(coefficients) @ turn.T + shift
+    for width in WIDTHS:
+        target, found, _ = _closest(model, vertices, bones, trees, 2 * TRIM[1])
+        vertices = vertices + smooth_shift(vertices[found], (target - vertices)[found], vertices, width)
+    target, found, normals = _closest(model, vertices, bones, trees, TRIM[1])
+    residual = np.full(len(vertices), np.nan)
+    residual[found] = np.abs(np.einsum("vi,vi->v", target - vertices, normals))[found]
+    return Fitted(vertices, coefficients, turn, shift, residual)
+
+
+def rigid_onto(
+    points: Float[ndarray, "n 3"], target: Float[ndarray, "n 3"]
+) -> tuple[Float[ndarray, "3 3"], Float[ndarray, "3"]]:
+    """The turn and the shift that bring points nearest to their partners in least squares. Kabsch 1976."""
+    a, b = points.mean(0), target.mean(0)
+    u, _, v = np.linalg.svd((points - a).T @ (target - b))
+    turn = (u @ np.diag([1, 1, np.sign(np.linalg.det(u @ v))]) @ v).T
+    return turn, b - turn @ a
+
+
+def smooth_shift(
+    at: Float[ndarray, "n 3"], shift: Float[ndarray, "n 3"], points: Float[ndarray, "p 3"], width: float
+) -> Float[ndarray, "p 3"]:
+    """Shifts known at some points, averaged about others with a Gaussian of standard deviation `width`.
+
+    Far from all that is known the shift fades away over three widths.
+    """
+    count = min(64, len(at))
+    distance, nearest = cKDTree(at).query(points, k=count, workers=-1)
+    weight = np.exp(-0.5 * (distance / width) ** 2)
+    total = weight.sum(1, keepdims=True)
+    return np.einsum("pn,pnx->px", weight, shift[nearest]) / np.maximum(total, 1e-2)
+
+
+def _closest(
+    model: ShapeModel,
+    vertices: Float[ndarray, "v 3"],
+    bones: Mapping[str, Cloud],
+    trees: Mapping[str, cKDTree],
+    trim: float,
+) -> tuple[Float[ndarray, "v 3"], Bool[ndarray, "v"], Float[ndarray, "v 3"]]:
+    """Where each vertex's bone is closest to it, whether that counts, and the bone's normal there."""
+    target, out = vertices.copy(), np.zeros_like(vertices)
+    counts = np.zeros(len(vertices), dtype=bool)
+    for name, bone in bones.items():
+        mine = model.of_part(name)
+        normals = Surface(vertices, model.faces[name]).normals[mine]
+        # The nearest few, of which the first that faces the same way: thin bones have another side.
+        distance, nearest = trees[name].query(vertices[mine], k=12, distance_upper_bound=trim, workers=-1)
+        found = np.isfinite(distance)
+        nearest = np.where(found, nearest, 0)
+        facing = found & (np.einsum("vni,vi->vn", bone.normals[nearest], normals) > FACING)
+        first = facing.argmax(1)
+        chosen = nearest[np.arange(len(mine)), first]
+        n = bone.normals[chosen]
+        # To the tangent plane there, so that the pitch of the points does not pull sideways.
+        gap = bone.points[chosen] - vertices[mine]
+        across = np.einsum("vi,vi->v", gap, n)[:, None] * n
+        target[mine] += np.where(np.linalg.norm(gap, axis=1, keepdims=True) < 4, across, gap)
+        counts[mine], out[mine] = facing.any(1), n
+    return target, counts, out
+
+
+def _modes_onto(
+    model: ShapeModel, target: Float[ndarray, "n 3"], found: Bool[ndarray, "v"], prior: float
+) -> Float[ndarray, "m"]:
+    """The most probable coefficients: each costs its square, each vertex its squared distance over `prior`² mm²."""
+    some = np.flatnonzero(found)[:: max(1, int(found.sum()) // 3000)]
+    rank = np.searchsorted(np.flatnonzero(found), some)
+    basis = model.modes[:, some].reshape(len(model.modes), -1)
+    gap = (target[rank] - model.mean[some]).ravel()
+    # Neighbouring vertices err alike: some 300 of them are independent.
+    weight = 300 / len(some) / max(prior, 1.0) ** 2
+    system = weight * basis @ basis.T + np.eye(len(basis))
+    return np.clip(np.linalg.solve(system, weight * basis @ gap), -4, 4)
