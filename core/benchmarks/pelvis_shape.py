@@ -20,6 +20,7 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 from skiagraph.anatomy import LANDMARK_NAMES
+from skiagraph.bodies.shape import PelvisShape
 from skiagraph.io.files import writing
 from skiagraph.register.atlas import ShapeModel, fit, rigid_onto
 from skiagraph.surface import Cloud, Surface
@@ -52,17 +53,15 @@ def modes_of(shapes: np.ndarray, count: int) -> np.ndarray:
 def picked(hip: Surface) -> dict[str, np.ndarray]:
     """Six landmarks of a left hip bone that stands upright in its anterior pelvic plane, zero at the head's centre.
 
-    The spine is the corner of the ilium, foremost and lowest alike; the sciatic notch is where the back edge comes
-    furthest forward; the foramen's are the lowest and the most medial point of the hole seen from the front; the
-    symphysis' are the ends of its face.
+    The spine is foremost of the ilium; the sciatic notch is where the back edge comes furthest forward; the foramen's
+    are the lowest and the most medial point of the hole seen from the front; the symphysis' are the ends of its face.
     """
     cloud = hip.cloud(0.6)
     points, normals = cloud.points, cloud.normals
     x, y, z = points.T
     found = {}
-    wing = points[z > 55]
-    corner = wing @ np.array([0.0, 1.0, 1.0])
-    found["anterior_superior_iliac_spine"] = wing[corner < np.quantile(corner, 0.0005)].mean(0)
+    wing = points[z > 45]
+    found["anterior_superior_iliac_spine"] = wing[wing[:, 1] < np.quantile(wing[:, 1], 0.001)].mean(0)
     back = points[(z > 12) & (z < 80) & (y > 10)]
     slices = [back[abs(back[:, 2] - height) < 0.75] for height in np.arange(14, 78, 0.75)]
     rears = np.array([one[one[:, 1].argmax()] for one in slices])
@@ -286,7 +285,7 @@ def judge(subjects: Subjects, named: dict[str, np.ndarray]) -> None:
         left_out = []
         for number in range(0, len(subjects.shapes), 4):
             rest = np.delete(subjects.shapes, number, axis=0)
-            mean, modes = rest.mean(0), modes_of(rest, count).reshape(count, -1)
+            mean, modes = rest.mean(0), modes_of(rest, count).reshape(count, rest[0].size)
             turn, shift = rigid_onto(subjects.shapes[number], mean)
             gap = subjects.shapes[number] @ turn.T + shift - mean
             share = np.linalg.lstsq(modes.T, gap.ravel(), rcond=None)[0] if count else np.zeros(0)
@@ -347,13 +346,17 @@ def raters(folder: Path, model: ShapeModel, named: dict[str, np.ndarray]) -> Non
         fitted = fit(model, clouds)
         hips = np.concatenate([face.ravel() for face in (model.faces[part] for part in PARTS[:2])])
         off.setdefault("hip bones, the surfaces apart", []).append(float(np.nanmean(fitted.residual[np.unique(hips)])))
-        points = dict(zip(names, landmarks_of(fitted.vertices, named)))
+        shape = PelvisShape.from_vertices(fitted.vertices)
+        turn, shift = rigid_onto(shape.vertices, fitted.vertices)
+        placed = {name: turn @ point.numpy() + shift for name, point in zip(LANDMARK_NAMES, shape.landmarks.points)}
+        carried_spines = dict(zip(names, landmarks_of(fitted.vertices, named)))
         for side in ("left", "right"):
             said = [one[f"{side.capitalize()} ASIS"] for one in pelves[path.stem]]
             spine = np.mean(said, axis=0)
-            off.setdefault("ASIS from the raters' mean", []).append(
-                float(np.linalg.norm(points[f"{side}_anterior_superior_iliac_spine"] - spine))
-            )
+            for what, points in (("as the package finds it", placed), ("by its vertex", carried_spines)):
+                off.setdefault(f"ASIS {what}, from the raters' mean", []).append(
+                    float(np.linalg.norm(points[f"{side}_anterior_superior_iliac_spine"] - spine))
+                )
             off.setdefault("a reading of ASIS from the raters' mean", []).append(
                 float(np.linalg.norm(np.array(said) - spine, axis=1).mean())
             )

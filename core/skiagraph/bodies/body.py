@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_INDEX
 from skiagraph.bodies import femur, hip, spine, tissue
+from skiagraph.bodies import torso as torso_
 from skiagraph.bodies.grain import Grain
 from skiagraph.bodies.pelvis import Pelvis, Placed
 from skiagraph.bodies.person import RANGES, Person
@@ -28,6 +29,8 @@ REACH = 7.0
 """Millimetres outside a bone to which its distance field is kept."""
 GAP = 2.2
 """Millimetres that bones keep from each other: cartilage, disc and ligament."""
+SPONGY = 168.0
+"""HU of spongy bone about the hip; measured, see models/bone_texture."""
 NOISE = 6.0
 """HU, standard deviation, where there is something to scatter in."""
 SIDES = ("left", "right")
@@ -35,6 +38,10 @@ NUMBER = {name: number for number, name in STRUCTURE_INDEX.items()}
 
 Reading = Callable[[Float[ndarray, "n 3"]], Float[ndarray, "n"]]
 """A quantity that varies through a bone."""
+Thighs = Mapping[str, femur.Thigh]
+"""By side."""
+Carry = Callable[[tissue.Layers, Thighs, Lattice], tissue.Layers]
+"""What becomes of the soft tissues before they are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +79,12 @@ def build(person: Person, spacing: float = 1.5) -> Body:
     return _assembled(pelvis, hips, rest, landmarks, spacing)
 
 
-def build_around(shape: PelvisShape, person: Person, spacing: float = 1.5) -> Body:
+def build_around(shape: PelvisShape, person: Person, spacing: float = 1.5, torso: torso_.Torso | None = None) -> Body:
     """A person's lower torso about a pelvis of real anatomy, as `build` makes it about the parametric one.
 
     The pelvis sets what the person's size, width, flare and asymmetry would. Landmarks lie on its surfaces; the
-    sacrum goes on below S3, femora and vertebrae stand on it as they do on the parametric one.
+    sacrum goes on below S3, femora and vertebrae stand on it as they do on the parametric one. Muscles and skin are
+    those of a torso if there is one.
     """
     size = min(max(shape.size, RANGES["size"][0]), RANGES["size"][1])
     pelvis = ShapedPelvis(replace(person, size=size), shape)
@@ -89,17 +97,40 @@ def build_around(shape: PelvisShape, person: Person, spacing: float = 1.5) -> Bo
         spine.standing_on(pelvis.person, pelvis.put(foot), slope + person.tilt),
     )
     placed = pelvis.put(shape.landmarks.points.numpy())
-    return _assembled(pelvis, hips, rest, Landmarks(LANDMARK_NAMES, torch.from_numpy(placed)), spacing)
+    landmarks = Landmarks(LANDMARK_NAMES, torch.from_numpy(placed))
+    if torso is None:
+        return _assembled(pelvis, hips, rest, landmarks, spacing)
+    box = torso_.box_of(torso, pelvis)
+    carry = partial(_with_torso, torso, pelvis)
+    return _assembled(pelvis, hips, rest, landmarks, spacing, box, carry)
 
 
-def _assembled(pelvis: Placed, hips: Mapping[str, Bone], rest: Rest, landmarks: Landmarks, spacing: float) -> Body:
+def _with_torso(
+    torso: torso_.Torso, pelvis: ShapedPelvis, layers: tissue.Layers, thighs: Thighs, coarse: Lattice
+) -> tissue.Layers:
+    return torso_.carried(layers, torso, pelvis, thighs, coarse)
+
+
+def _as_they_are(layers: tissue.Layers, thighs: Thighs, coarse: Lattice) -> tissue.Layers:
+    return layers
+
+
+def _assembled(
+    pelvis: Placed,
+    hips: Mapping[str, Bone],
+    rest: Rest,
+    landmarks: Landmarks,
+    spacing: float,
+    box: Float[ndarray, "2 3"] | None = None,
+    carry: Carry = _as_they_are,
+) -> Body:
     if not FINEST <= spacing <= COARSEST:
         raise DataError(f"voxels of {spacing:g} mm; give {FINEST:g} to {COARSEST:g}")
     person = pelvis.person
     rng = torch.Generator().manual_seed(person.seed)
     thighs = {side: femur.Thigh(pelvis, side) for side in SIDES}
-    lattice = _lattice(person, list(thighs.values()), spacing)
-    hu = _flesh(person, list(thighs.values()), lattice, rng)
+    lattice = _lattice(person, list(thighs.values()), spacing, box)
+    hu = _flesh(person, thighs, lattice, rng, carry)
     index = _set_bones(hu, _skeleton(pelvis, thighs, hips, rest), pelvis, lattice, Grain.drawn(rng))
     hu += np.where(hu > -950, np.float32(NOISE), np.float32(0)) * torch.randn(hu.shape, generator=rng).numpy()
     grid = Grid.of(lattice.shape, (spacing,) * 3, lattice.origin.tolist())
@@ -138,8 +169,8 @@ def _skeleton(pelvis: Placed, thighs: Mapping[str, femur.Thigh], hips: Mapping[s
         marrow, cortex = partial(femur.marrow, thigh), partial(femur.cortex, thigh)
         bones.append(Made(femur.femur(thigh), f"{side}_femur", 1500, marrow, cortex))
     for side, bone in hips.items():
-        bones.append(Made(bone, f"{side}_hemipelvis", 1350, 190, partial(hip.cortex, pelvis, side)))
-    bones.append(Made(rest.sacrum, "upper_sacrum", 1150, 190, 1.2))
+        bones.append(Made(bone, f"{side}_hemipelvis", 1350, SPONGY, partial(hip.cortex, pelvis, side)))
+    bones.append(Made(rest.sacrum, "upper_sacrum", 1150, SPONGY, 1.2))
     bones.extend(Made(bone, "vertebrae", 1100, 230, 1.0) for bone in rest.vertebrae)
     return bones
 
@@ -167,8 +198,10 @@ def _bone_hu(
     return around * (1 - bone) + compact * (bone - core) + spongy * core
 
 
-def _lattice(person: Person, thighs: list[femur.Thigh], spacing: float) -> Lattice:
-    """Voxels about the body, so many that a coarser lattice shares the corners."""
+def _lattice(
+    person: Person, thighs: list[femur.Thigh], spacing: float, box: Float[ndarray, "2 3"] | None = None
+) -> Lattice:
+    """Voxels about the body, so many that a coarser lattice shares the corners; across, about a box if one is given."""
     size, fat, coarse = person.size, person.fat, _coarsening(spacing)
     low = np.array([-176 * size - 1.3 * fat, -102 * size - 1.3 * fat, -190 * size])
     high = np.array([176 * size + 1.3 * fat, 112 * size + 1.3 * fat, 212 * size])
@@ -178,6 +211,8 @@ def _lattice(person: Person, thighs: list[femur.Thigh], spacing: float) -> Latti
         reach = flesh.radii[seen, None] + 1.3 * fat
         low[:2] = np.minimum(low[:2], (flesh.centers[seen] - reach).min(0)[:2])
         high[:2] = np.maximum(high[:2], (flesh.centers[seen] + reach).max(0)[:2])
+    if box is not None:
+        low[:2], high[:2] = box[0, :2] - 8, box[1, :2] + 8
     # On whole steps, so that all bodies of one spacing share a lattice and zero is a voxel's centre.
     step = coarse * spacing
     low = step * np.floor(low / step)
@@ -191,13 +226,13 @@ def _coarsening(spacing: float) -> int:
 
 
 def _flesh(
-    person: Person, thighs: list[femur.Thigh], lattice: Lattice, rng: torch.Generator
+    person: Person, thighs: Thighs, lattice: Lattice, rng: torch.Generator, carry: Carry
 ) -> Float[ndarray, "k j i"]:
     """Soft tissue, laid out on a coarse lattice and drawn slab by slab on the fine one."""
     coarsening = _coarsening(lattice.spacing)
     k, j, i = ((n - 1) // coarsening + 1 for n in lattice.shape)
     coarse = Lattice(lattice.origin, coarsening * lattice.spacing, (k, j, i))
-    layers = tissue.layers_of(person, thighs, coarse, rng)
+    layers = carry(tissue.layers_of(person, list(thighs.values()), coarse, rng), thighs, coarse)
     hu = np.empty(lattice.shape, dtype=np.float32)
     slab = max(1, int(16 / lattice.spacing))
     for first in range(0, lattice.shape[0], slab):

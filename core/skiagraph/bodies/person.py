@@ -84,7 +84,7 @@ class Person:
             obliquity=normal(0, 1.5, *RANGES["obliquity"]),
             lordosis=normal(0, 5, *RANGES["lordosis"]),
             scoliosis=normal(0, 2, *RANGES["scoliosis"]),
-            bone_density=normal(1.0, 0.13, *RANGES["bone_density"]),
+            bone_density=normal(1.0, 0.2, *RANGES["bone_density"]),
             fat=math.exp(normal(math.log(18), 0.4, math.log(7), math.log(42))),
             left_hip=hip(),
             right_hip=hip(),

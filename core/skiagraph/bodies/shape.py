@@ -23,7 +23,7 @@ from skiagraph.bodies.spine import ENDPLATE, LOWER_SACRUM
 from skiagraph.errors import DataError
 from skiagraph.geometry import rotation
 from skiagraph.io.files import decoding
-from skiagraph.planning import PelvicFrame
+from skiagraph.planning import SPINES, PelvicFrame
 from skiagraph.register.atlas import ShapeModel
 from skiagraph.shipped import shipped
 from skiagraph.surface import Surface
@@ -32,6 +32,8 @@ from skiagraph.volume import Landmarks
 FILE = "pelvis_shape.safetensors"
 PARTS = ("left_hemipelvis", "right_hemipelvis", "upper_sacrum")
 HEADS = ("left_femoral_head", "right_femoral_head")
+ABOVE_SYMPHYSIS, FOREMOST = 72.0, 4
+"""Millimetres above the symphysis from which the crest is searched for its spine, and how many vertices make one."""
 SPREAD = 1.0
 """Standard deviations of a drawn coefficient."""
 
@@ -96,8 +98,13 @@ class PelvisShape:
         """A pelvis from vertices in the model's order, wherever they lie, such as a fit's."""
         frame = PelvicFrame.of(_landmarks(vertices))
         turn = frame.world_from_pelvis.numpy()
-        middle = np.mean([_sphere(vertices[chosen])[0] for chosen in atlas().lunate.values()], axis=0)
+        middle = np.mean(list(cls.heads_of(vertices).values()), axis=0)
         return cls((vertices - middle) @ turn)
+
+    @staticmethod
+    def heads_of(vertices: Float[ndarray, "v 3"]) -> dict[str, Float[ndarray, "3"]]:
+        """The centres of the acetabula of vertices in the model's order, wherever they lie."""
+        return {side: _sphere(vertices[chosen])[0] for side, chosen in atlas().lunate.items()}
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:
@@ -174,13 +181,25 @@ class ShapedPelvis:
 
 
 def _landmarks(vertices: Float[ndarray, "v 3"]) -> Landmarks:
-    """The landmarks on vertices in the model's order."""
+    """The landmarks on vertices in the model's order.
+
+    All are carried by their vertices but the anterior superior iliac spines: what is foremost of an iliac crest
+    differs from one to the next, so they are what is foremost in the anterior pelvic plane they themselves make.
+    """
     found = atlas()
     on_bone = iter(np.einsum("lc,lcx->lx", found.shares, vertices[found.corners]))
     points = {
         name: _sphere(vertices[found.lunate[name.split("_")[0]]])[0] if name in HEADS else next(on_bone)
         for name in LANDMARK_NAMES
     }
+    for _ in range(3):
+        frame = PelvicFrame.of(Landmarks.of({name: point.tolist() for name, point in points.items()}))
+        for part, spine in zip(PARTS, SPINES):
+            faces = found.model.faces[part]
+            hip = vertices[faces.min() : faces.max() + 1]
+            inside = (hip - frame.origin.numpy()) @ frame.world_from_pelvis.numpy()
+            crest = np.flatnonzero(inside[:, 2] > ABOVE_SYMPHYSIS)
+            points[spine] = hip[crest[np.argsort(inside[crest, 1])[:FOREMOST]]].mean(0)
     return Landmarks.of({name: point.tolist() for name, point in points.items()})
 
 

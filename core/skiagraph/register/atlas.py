@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from skiagraph.errors import DataError
+from skiagraph.geometry import Grid
 from skiagraph.surface import Cloud, Surface
 
 FACING = 0.5
@@ -94,6 +97,28 @@ def fit(
     residual = np.full(len(vertices), np.nan)
     residual[found] = np.abs(np.einsum("vi,vi->v", target - vertices, normals))[found]
     return Fitted(vertices, coefficients, turn, shift, residual)
+
+
+def cloud_of(mask: Bool[Tensor, "k j i"], grid: Grid) -> Cloud:
+    """The surface of a mask, LPS millimetres: where the mask, blurred by a voxel, is one half.
+
+    Raises DataError if the mask is empty.
+    """
+    inside = mask.numpy()
+    if not inside.any():
+        raise DataError("the mask is empty; give one with a bone in it")
+    box = tuple(slice(max(int(at.min()) - 4, 0), int(at.max()) + 5) for at in np.nonzero(inside))
+    soft = gaussian_filter(inside[box].astype(np.float32), 1.0)
+    slope = np.stack(np.gradient(soft)[::-1], -1)
+    rim = (np.abs(soft - 0.5) < 0.35) & ((slope**2).sum(-1) > 0.01)
+    kji = np.argwhere(rim)
+    gradient = slope[rim]
+    ijk = kji[:, ::-1] + np.array([one.start for one in box[::-1]])
+    ijk = ijk - ((soft[rim] - 0.5) / (gradient**2).sum(1))[:, None] * gradient
+    matrix = grid.world_from_ijk.numpy()
+    normal = -gradient @ np.linalg.inv(matrix[:3, :3])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return Cloud(ijk @ matrix[:3, :3].T + matrix[:3, 3], normal)
 
 
 def rigid_onto(
