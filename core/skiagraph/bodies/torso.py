@@ -80,8 +80,9 @@ def read_torso(path: Path) -> Torso:
     femora = {
         side: _middles((index == FEMORA) & half, grid) for side, half in (("left", left), ("right", ~left))
     }  # fmt: skip
+    slices, rows, columns = grid.shape
     coarse = Grid.of(
-        (grid.shape[0], *(-(-n // FINE) for n in grid.shape[1:])),
+        (slices, -(-rows // FINE), -(-columns // FINE)),
         (grid.spacing[0] * FINE, grid.spacing[1] * FINE, grid.spacing[2]),
         grid.origin.tolist(),
     )
@@ -144,7 +145,8 @@ def _warp(
         here += [shaft[inside], thigh.center[None]]
         there += [at[inside], heads[side][None]]
     spline = RBFInterpolator(np.concatenate(here), np.concatenate(there), kernel="linear", smoothing=2.0, degree=1)
-    knots = Lattice(coarse.origin, 4 * coarse.spacing, tuple(-(-(n - 1) // 4) + 1 for n in coarse.shape))
+    k, j, i = (-(-(n - 1) // 4) + 1 for n in coarse.shape)
+    knots = Lattice(coarse.origin, 4 * coarse.spacing, (k, j, i))
     found = spline(knots.points(knots.all).reshape(-1, 3)).reshape(*knots.shape, 3)
     at = np.indices(coarse.shape, dtype=np.float32) / 4
     return np.stack([map_coordinates(found[..., axis], at, order=1) for axis in range(3)], -1)
