@@ -194,6 +194,11 @@ class View:
             raise GeometryError(f"an image of {self.size} pixels is empty; give at least one row and one column")
         if not all(torch.isfinite(x).all() for x in (self.source, self.origin, self.u_step, self.v_step)):
             raise GeometryError("the view holds NaN or infinity; give finite millimetres")
+        if not self.source.numel():
+            raise GeometryError("a batch of no views; give at least one")
+        across = torch.linalg.cross(self.u_step, self.v_step).norm(dim=-1)
+        if not bool((across > 1e-9 * self.u_step.norm(dim=-1) * self.v_step.norm(dim=-1)).all()):
+            raise GeometryError("the panel's rows and columns run along one line; give two steps that span a plane")
         if bool((self.source_to_panel < 1e-6).any()):
             raise GeometryError("the source lies in the plane of the panel; move it away from the panel")
 
