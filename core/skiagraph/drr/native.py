@@ -59,7 +59,7 @@ def thickness(
     index: Shaped[Tensor, "k j i"], numbers: Int[Tensor, "m"], grid: Grid, view: View
 ) -> tuple[Float[Tensor, "m v u"], Float[Tensor, "m v u"]]:
     """How many millimetres of each label a single view's rays run through, and how far from the source they meet it."""
-    stored, wanted = index.to("cpu", torch.int16).contiguous(), numbers.to("cpu", torch.int16).contiguous()
+    stored, wanted = _in_int16(index.to("cpu"), numbers.to("cpu"))
     through = torch.empty(len(numbers), *view.size)
     first = torch.empty_like(through)
     library().skiagraph_thickness(
@@ -73,6 +73,19 @@ def thickness(
         torch.get_num_threads(),
     )
     return through, first
+
+
+def _in_int16(index: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels and those wanted under numbers that the library holds: their own, or if too large, their places."""
+    limits = torch.iinfo(torch.int16)
+    narrow = index.dtype in (torch.bool, torch.uint8, torch.int8, torch.int16)
+    if narrow and bool(((numbers >= limits.min) & (numbers <= limits.max)).all()):
+        return index.to(torch.int16).contiguous(), numbers.to(torch.int16).contiguous()
+    known, places = numbers.long().unique(return_inverse=True)
+    index, stored = index.long(), torch.zeros(index.shape, dtype=torch.int16)
+    for place, number in enumerate(known.tolist(), start=1):
+        stored[index == number] = place
+    return stored, (places + 1).to(torch.int16)
 
 
 @cache

@@ -84,13 +84,13 @@ def thickness(
         total = torch.zeros(len(numbers), len(rays.step))
         depth = torch.full_like(total, torch.inf)
         for crossing in crossings(grid, rays, torch.float32):
-            picture = slices[crossing.slice]
-            present = [m for m, number in enumerate(numbers.tolist()) if (picture == number).any()]
-            if not present:
-                continue
-            met = grid_sample(picture[None, None].float(), crossing.where, mode="nearest", align_corners=False)[0, 0, 0]
-            for m in present:
-                share = torch.where(met == numbers[m], crossing.share, 0.0)
+            picture = slices[crossing.slice].long()
+            for m, number in enumerate(numbers.tolist()):
+                mask = picture == number
+                if not mask.any():
+                    continue
+                met = grid_sample(mask[None, None].float(), crossing.where, mode="nearest", align_corners=False)
+                share = crossing.share * met[0, 0, 0]
                 total[m] += share
                 depth[m] = torch.where(share > 0, torch.minimum(depth[m], crossing.at), depth[m])
         through.masked_scatter_(rays.pick, total * rays.length.float())
