@@ -15,8 +15,8 @@ struct Field {
     std::int64_t stride[3];  // of i, j, k
 };
 
-// Voxels: how far inside the outermost centres rounding to single precision can be trusted to stay inside.
-constexpr double kSafe = 1e-3;
+// Voxels: how far inside the outermost of `size` centres rounding to single precision can be trusted to stay inside.
+double safe(std::int64_t size) { return std::max(1e-3, 0x1p-21 * static_cast<double>(size)); }
 
 // The slices a ray crosses with all four neighbours in the field and its whole share of the path: most of them,
 // and there nothing need be asked.
@@ -24,7 +24,8 @@ void inner(const Field& field, const double source[3], const double step[3], con
            std::int64_t& to) {
     double low = ray.half, high = 1.0 - ray.half;
     for (const int n : {ray.a, ray.b}) {
-        const double near = kSafe - source[n], far = static_cast<double>(field.size[n] - 1) - kSafe - source[n];
+        const double margin = safe(field.size[n]);
+        const double near = margin - source[n], far = static_cast<double>(field.size[n] - 1) - margin - source[n];
         if (step[n] == 0.0) {
             if (near > 0.0 || far < 0.0) high = -1.0;
             continue;

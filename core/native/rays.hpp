@@ -20,7 +20,8 @@ struct Passage {
     // `margin` is how far beyond the outermost voxel centres a sample can be other than zero.
     Passage(const std::int64_t size[3], const double source[3], const double step[3], double margin)
         : axis(steepest(step)), a(Plane(axis).a), b(Plane(axis).b), from(0), to(-1), half(0.5 / std::abs(step[axis])) {
-        double low = 0.0, high = 1.0;
+        // The slices next to either end have a share of the ray too.
+        double low = -half, high = 1.0 + half;
         for (int n = 0; n < 3; ++n) {
             const double beyond = n == axis ? 0.5 : margin;
             const double near = -beyond - source[n], far = static_cast<double>(size[n]) - 1.0 + beyond - source[n];
@@ -33,8 +34,10 @@ struct Passage {
         }
         if (low >= high) return;
         const double first = source[axis] + low * step[axis], last = source[axis] + high * step[axis];
-        from = std::max<std::int64_t>(0, static_cast<std::int64_t>(std::floor(std::min(first, last))));
-        to = std::min(size[axis] - 1, static_cast<std::int64_t>(std::ceil(std::max(first, last))));
+        // Limits first: from far enough away a slice's number is beyond any integer, or none.
+        const auto end = static_cast<double>(size[axis]);
+        from = static_cast<std::int64_t>(std::min(end, std::max(0.0, std::floor(std::min(first, last)))));
+        to = static_cast<std::int64_t>(std::max(-1.0, std::min(end - 1.0, std::ceil(std::max(first, last)))));
     }
 
     // The fraction of the ray that is a slice's, the ray crossing it at the fraction t of its way.
