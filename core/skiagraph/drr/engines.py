@@ -18,7 +18,7 @@ Engine = Callable[[Float[Tensor, "c k j i"], Grid, View], Float[Tensor, "*n c v 
 
 def fastest(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "*n c v u"]:
     """Line integrals by the quickest engine for the case: a field's own GPU, and the reference for most gradients."""
-    plain = field.dtype == torch.float32 and not field.requires_grad
+    plain = field.dtype == torch.float32 and not (field.requires_grad or grid.world_from_ijk.requires_grad)
     wants_gradient = any(x.requires_grad for x in (view.source, view.origin, view.u_step, view.v_step))
     if plain and field.is_cuda and cuda.available():
         return cuda.integrate(field, grid, view)

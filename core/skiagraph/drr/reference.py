@@ -50,12 +50,13 @@ class Crossing:
 def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "*n c v u"]:
     """Line integrals of a field from the source to every pixel: the field's unit times millimetres.
 
-    Differentiable in the field and in the view. Computes in the field's precision.
+    Differentiable in the field and in the view. Computes in the field's precision, if that is single at least.
     """
     if tuple(field.shape[1:]) != grid.shape:
         raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
     if view.source.ndim > 1:
         return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
+    field = field.to(torch.promote_types(field.dtype, torch.float32))
     parts = torch.zeros(len(field), *view.size, dtype=field.dtype, device=field.device)
     for rays in bundles(grid, view, field.device):
         slices = field.movedim(3 - rays.axis, 1)

@@ -44,16 +44,19 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
     """
     if tuple(field.shape[1:]) != grid.shape:
         raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
-    prepared = _PREPARED.of(field)
-    if view.source.ndim > 1:
-        return torch.stack([_single(prepared, field, grid, view[n]) for n in range(len(view.source))])
-    return _single(prepared, field, grid, view)
+    return _each(_PREPARED.of(field), field, grid, view)
 
 
 def axis_for(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> int | None:
     """The axis (0: i, 1: j, 2: k) whose slices serve all of a single view; None where none does."""
     axis = _PREPARED.of(field).axis_for(PlacedView.of(grid, view))
     return axis if axis >= 0 else None
+
+
+def _each(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
+    if view.source.ndim > 1:
+        return torch.stack([_each(prepared, field, grid, view[n]) for n in range(len(view.source))])
+    return _single(prepared, field, grid, view)
 
 
 def _single(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
