@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool3d, pad
 
+from skiagraph import compiled
 from skiagraph.drr import engines, native, reference, sliced
 from skiagraph.errors import SkiagraphError
 from skiagraph.geometry import Grid, View, float64, rotation, transform
@@ -490,7 +491,7 @@ def main() -> int:
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.library:
-        native._path = lambda: asked.library.resolve()
+        compiled._path = lambda: asked.library.resolve()
     first = random.SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
     if asked.once:
         print(Case.draw(first), check(first), sep="\n")

@@ -24,11 +24,12 @@ class Kept(Generic[Made]):
         if field.is_inference():
             return self._make(field)  # changes in place leave no trace on such a tensor
         key = id(field)
-        owner, state, made = self._by_id.get(key, (None, None, None))
-        if made is not None and owner is not None and owner() is field and state == _state(field):
+        owner, then, made = self._by_id.get(key, (None, None, None))
+        state = _state(field)  # as it is before anything is made: another thread may change the field meanwhile
+        if made is not None and owner is not None and owner() is field and then == state:
             return made
         made = self._make(field)
-        self._by_id[key] = (weakref.ref(field, lambda gone: self._forget(key, gone)), _state(field), made)
+        self._by_id[key] = (weakref.ref(field, lambda gone: self._forget(key, gone)), state, made)
         return made
 
     def __contains__(self, key: int) -> bool:

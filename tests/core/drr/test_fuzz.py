@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from skiagraph.carm import GENERIC
 from skiagraph.drr import engines, native, reference, sliced
+from skiagraph.drr.kept import Kept
 from skiagraph.errors import GeometryError
 from skiagraph.geometry import Grid, View, float64
 
@@ -101,3 +102,15 @@ def test_views_that_show_nothing_are_refused():
     for v_step in (0 * one.v_step, 2 * one.u_step):
         with pytest.raises(GeometryError, match="one line"):
             View(one.source, one.origin, one.u_step, v_step, one.size)
+
+
+def test_a_field_changed_while_it_is_made_ready_is_made_ready_again():
+    field, seen = torch.zeros(1, 2, 2, 2), []
+
+    def make(given: torch.Tensor) -> float:
+        seen.append(float(given.sum()))
+        given.add_(1.0)  # as by another thread
+        return seen[-1]
+
+    kept = Kept(make)
+    assert (kept.of(field), kept.of(field)) == (0.0, 8.0)
