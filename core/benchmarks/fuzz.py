@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import torch
@@ -31,8 +32,8 @@ from skiagraph.drr import engines, native, reference, sliced
 from skiagraph.errors import SkiagraphError
 from skiagraph.geometry import Grid, View, float64, rotation, transform
 
-BENDS = 0.2
-"""How much of a field's bend, summed along a ray, the sliced engine may miss."""
+BENDS = 0.1
+"""How much of a field's bend, summed along a ray, the sliced engine may miss: twice that where it mixes axes."""
 
 HANGS = 600
 """Seconds after which a case counts as hung."""
@@ -221,37 +222,61 @@ def check_field(case: Case) -> str:
     with threads(case.threads):
         rays, picture = native.integrate(field, grid, view), sliced.integrate(field, grid, view)
     hold("native", rays, expected, rounding + 1e-5 * bending, case)
-    hold("sliced", picture, expected, rounding + BENDS * bending, case)
-    hold("fastest", engines.fastest(field, grid, view), expected, rounding + BENDS * bending, case)
+    hold("fastest", engines.fastest(field, grid, view), expected, rounding + 2 * BENDS * bending, case)
+    axis = sliced.axis_for(field, grid, view) if view.source.ndim == 1 and field.numel() else None
+    if axis is not None:
+        with along(axis):
+            expected, rounding, bending = bounds(values, grid, view, axis)
+    allowed = rounding + (2 if axis is None else 1) * BENDS * bending
+    hold("sliced", picture, expected, allowed, case)
     again = sliced.integrate(field.detach().clone(), grid, view)
     if not (same(picture, sliced.integrate(field, grid, view)) and same(picture, again)):
         raise Find(f"sliced differs from itself: {case}")
     if not same(rays, native.integrate(field, grid, view)):
         raise Find(f"native depends on the number of threads: {case}")
     with level("portable"):
-        hold("portable", sliced.integrate(field, grid, view), picture.double(), rounding + 2e-5 * bending, case)
+        hold("portable", sliced.integrate(field, grid, view), picture.double(), rounding + 1e-4 * bending, case)
     if not field.is_inference() and not field.requires_grad and field.is_contiguous():
         field.mul_(0.5)
-        hold("changed in place", sliced.integrate(field, grid, view), expected / 2, rounding + BENDS * bending, case)
-    single = view.source.ndim == 1 and field.numel()
-    return "sliced" if single and sliced.axis_for(field, grid, view) is not None else "rays"
+        hold("changed in place", sliced.integrate(field, grid, view), expected / 2, allowed, case)
+    return "rays" if axis is None else "sliced"
 
 
-def bounds(values: Tensor, grid: Grid, view: View) -> tuple[Tensor, Tensor, Tensor]:
+@contextmanager
+def along(axis: int) -> Iterator[None]:
+    """The reference with all rays cut into slices across one axis, as the sliced engine cuts them."""
+    before = reference.bundles
+
+    def bundle(grid: Grid, view: View, device: torch.device) -> Iterator[reference.Rays]:
+        source, pixels = transform(grid.ijk_from_world, view.source), view.pixels().reshape(-1, 3)
+        every, lengths = torch.ones(view.size, dtype=torch.bool), (pixels - view.source).norm(dim=-1)
+        yield reference.Rays(every, axis, source, transform(grid.ijk_from_world, pixels) - source, lengths)
+
+    reference.bundles = bundle
+    try:
+        yield
+    finally:
+        reference.bundles = before
+
+
+def bounds(values: Tensor, grid: Grid, view: View, axis: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """The picture in double precision, what rounding may do to it, and how much the field bends along each ray.
 
     A second difference of the field is what separates linear interpolation from any other and one rule of quadrature
-    from the next; it is taken over all pairs of axes, the largest of a voxel and its neighbours.
+    from the next; it is taken over all pairs of axes (within the slices across `axis`, if one is given), the largest
+    of a voxel and its neighbours.
     """
     scale = values.abs().amax(dim=(1, 2, 3), keepdim=True) if values.numel() else values.sum((1, 2, 3), keepdim=True)
     scale = torch.where(scale > 0, scale, 1.0)
     wide = pad(values / scale, [EDGE] * 6)
     bends = torch.zeros_like(wide)
-    for a in (1, 2, 3):
-        for b in range(a, 4):
-            bends += second_difference(wide, a, b).abs()
+    dims = [3 - n for n in range(3) if n != axis]
+    for a, b in combinations_with_replacement(dims, 2):
+        bends += second_difference(wide, a, b).abs()
     if bends.numel():
-        bends = max_pool3d(bends.clone(memory_format=torch.contiguous_format), 3, stride=1, padding=1)
+        reach = tuple(int(dim in dims) for dim in (1, 2, 3))
+        k, j, i = (2 * n + 1 for n in reach)
+        bends = max_pool3d(bends.clone(memory_format=torch.contiguous_format), (k, j, i), stride=1, padding=reach)
     k, j, i = grid.shape
     around = grid.world_from_ijk.clone()
     around[:3, 3] = transform(grid.world_from_ijk, float64([-EDGE, -EDGE, -EDGE]))
