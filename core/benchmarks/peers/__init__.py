@@ -1,0 +1,1 @@
+"""Engines to measure, one small file each that says how the engine wants its geometry; see `peers.protocol`."""
