@@ -52,7 +52,7 @@ def test_how_many_times_slower_is_a_ratio_of_ratios():
 def test_a_table_runs_from_the_fastest_to_those_without_figures():
     table = scores.peers_table(ROWS, "big")
     assert [line[0] for line in table.lines] == [OURS, f"{RTK} (rtk 2)", "Absent"]
-    assert table.lines[1][1:] == ("750", "760", "1.50", "60.0", "0.0800", "0.0100", "1600", "–", "5 views")
+    assert table.lines[1][1:] == ("750", "760", "1.50", "60.0", "0.0800", "1.00", "0.0100", "1600", "–", "5 views")
     assert table.lines[2][-1] == "not installed: apt install it"
     assert all(len(line) == len(table.headings) for line in table.lines)
 
@@ -70,7 +70,9 @@ def test_the_page_says_when_where_and_what():
         assert words in page
 
 
-@pytest.mark.parametrize(("value", "text"), [(12.345, "12.3"), (750.4, "750"), (0.000812, "0.000812"), (math.nan, "–")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(12.345, "12.3"), (750.4, "750"), (11238.0, "11200"), (0.000812, "0.000812"), (math.nan, "–")]
+)
 def test_a_number_has_three_digits(value, text):
     assert scores.number(value) == text
 
@@ -79,6 +81,6 @@ def test_the_figure_shows_every_engine_that_has_figures(tmp_path):
     scores.draw(ROWS, "big", tmp_path / "speed.svg")
     text = (tmp_path / "speed.svg").read_text(encoding="utf-8")
     assert OURS in text and RTK in text and "Absent" not in text
-    assert "60.0 × ours, error 0.08 %" in text
+    assert "60.0 × ours, error 1.00 × Joseph's" in text
     scores.draw(ROWS, "big", tmp_path / "again.svg")
     assert (tmp_path / "again.svg").read_text(encoding="utf-8") == text
