@@ -7,7 +7,7 @@ import torch
 
 from peers.protocol import Engine, Request, serve
 from skiagraph.drr import sliced
-from skiagraph.drr.engines import ENGINES
+from skiagraph.drr.engines import engine
 from skiagraph.geometry import Grid, View
 
 
@@ -18,7 +18,7 @@ def prepare(request: Request) -> Engine:
     parts = (request.source, request.origin, request.u_step, request.v_step)
     views = View(*map(torch.from_numpy, parts), request.size)
     name = sys.argv[3]
-    integrate = ENGINES[name]
+    integrate = engine(name)
     about = f"skiagraph {version('skiagraph')}" + (f", {sliced.level()}" if name == "sliced" else "")
     return Engine(about, lambda ns: integrate(field, grid, views[ns])[:, 0].numpy())
 
