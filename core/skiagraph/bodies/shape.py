@@ -32,8 +32,8 @@ from skiagraph.volume import Landmarks
 FILE = "pelvis_shape.safetensors"
 PARTS = ("left_hemipelvis", "right_hemipelvis", "upper_sacrum")
 HEADS = ("left_femoral_head", "right_femoral_head")
-ABOVE_SYMPHYSIS, FOREMOST = 72.0, 4
-"""Millimetres above the symphysis from which the crest is searched for its spine, and how many vertices make one."""
+ABOVE_SYMPHYSIS, NEARLY = 72.0, 6.0
+"""Millimetres above the symphysis from which the crest is searched for its spine, and how much less far in front."""
 SPREAD = 1.0
 """Standard deviations of a drawn coefficient."""
 
@@ -195,11 +195,13 @@ def _landmarks(vertices: Float[ndarray, "v 3"]) -> Landmarks:
     for _ in range(3):
         frame = PelvicFrame.of(Landmarks.of({name: point.tolist() for name, point in points.items()}))
         for part, spine in zip(PARTS, SPINES):
+            inside = (vertices - frame.origin.numpy()) @ frame.world_from_pelvis.numpy()
             faces = found.model.faces[part]
-            hip = vertices[faces.min() : faces.max() + 1]
-            inside = (hip - frame.origin.numpy()) @ frame.world_from_pelvis.numpy()
-            crest = np.flatnonzero(inside[:, 2] > ABOVE_SYMPHYSIS)
-            points[spine] = hip[crest[np.argsort(inside[crest, 1])[:FOREMOST]]].mean(0)
+            faces = faces[inside[faces, 2].min(1) > ABOVE_SYMPHYSIS]
+            front = inside[faces, 1].min(1)
+            cloud = Surface(inside, faces[front < front.min() + NEARLY]).cloud(0.7).points
+            foremost = cloud[cloud[:, 1].argmin()]
+            points[spine] = frame.world_from_pelvis.numpy() @ foremost + frame.origin.numpy()
     return Landmarks.of({name: point.tolist() for name, point in points.items()})
 
 

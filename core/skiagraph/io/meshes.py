@@ -19,8 +19,12 @@ def read_surface(path: Path) -> Surface:
         import meshio
     except ImportError as error:
         raise BackendError("reading surfaces needs meshio; install skiagraph[surfaces]") from error
-    with decoding(path, "a surface of triangles: STL, PLY, OBJ or VTK"):
-        mesh = meshio.read(path)
+    # meshio tells a binary STL by a product that overflows, and ends the process over what it cannot read.
+    with decoding(path, "a surface of triangles: STL, PLY, OBJ or VTK"), np.errstate(over="ignore"):
+        try:
+            mesh = meshio.read(path)
+        except SystemExit as error:
+            raise DataError(f"cannot read {path}; give a surface of triangles: STL, PLY, OBJ or VTK") from error
         cells = [block.data for block in mesh.cells if block.type == "triangle"]
         if not cells:
             raise DataError(f"{path} holds no triangles; give a surface of triangles")

@@ -54,7 +54,7 @@ def test_the_picks_of_left_and_right_mirror_each_other():
     points = PelvisShape.of(np.zeros(0)).landmarks
     for name in LANDMARK_NAMES[::2]:
         twin = points[name.replace("left", "right")] * torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
-        assert (points[name] - twin).norm() < 2.5, name
+        assert (points[name] - twin).norm() < 4.0, name
 
 
 def test_the_same_generator_draws_the_same_pelvis_and_another_another():
