@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skiagraph.bodies import Person, build
+from skiagraph.bodies import PelvisShape, Person, build, build_around
+from skiagraph.bodies.torso import read_torso
 from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
 from skiagraph.io.files import stem_of, suffix_of
@@ -40,6 +41,24 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Shaped:
+    """A body about a pelvis drawn from the shapes of 40 adults, in the muscles and skin of others if there are any."""
+
+    seed: int
+    number: int
+    spacing: float
+    torsos: tuple[Path, ...]
+
+    def __call__(self) -> Patient:
+        """Draw pelvis and person and build the body; the torsos take turns with the parametric soft tissue."""
+        person = Person.draw(generator_for(self.seed, "person", self.number))
+        shape = PelvisShape.draw(generator_for(self.seed, "pelvis", self.number))
+        turn = self.number % (len(self.torsos) + 1)
+        torso = read_torso(self.torsos[turn - 1]) if turn else None
+        return Patient.of(build_around(shape, person, self.spacing, torso))
+
+
+@dataclass(frozen=True)
 class Stored:
     """A body on disk."""
 
@@ -58,6 +77,22 @@ def parametric(count: int, seed: int, spacing: float = 1.5) -> list[Subject]:
         raise DataError(f"{count} bodies; give at least one")
     source = "phantom of Skiagraph's parametric family (Apache-2.0; hip bone after CC BY 4.0 readings)"
     return [Subject(f"parametric-{seed}-{n:05d}", source, Drawn(seed, n, spacing)) for n in range(count)]
+
+
+def shaped(count: int, seed: int, spacing: float = 1.5, torsos: Path | None = None) -> list[Subject]:
+    """So many people with pelves of real shapes.
+
+    `torsos` is a folder of label volumes of lower torsos, `*_label.nii.gz` with `*_mask.nii.gz` beside, whose muscles and
+    skin take turns with the parametric soft tissue. Raises DataError if it holds none.
+    """
+    if count < 1:
+        raise DataError(f"{count} bodies; give at least one")
+    found = () if torsos is None else tuple(sorted(torsos.glob("*_label.nii.gz")))
+    if torsos is not None and not found:
+        raise DataError(f"no *_label.nii.gz in {torsos}; give a folder of label volumes of lower torsos")
+    source = "phantom about a pelvis drawn from the atlas of Han et al. 2019 (CC BY 4.0)"
+    source += f", soft tissue of {torsos.resolve().name} (its owner's licence)" if torsos else ""
+    return [Subject(f"shape-{seed}-{n:05d}", source, Shaped(seed, n, spacing, found)) for n in range(count)]
 
 
 def stored(path: Path) -> list[Subject]:

@@ -12,7 +12,7 @@ from skiagraph.factory.cluster import make_on_ray
 from skiagraph.factory.making import make_here
 from skiagraph.factory.order import Order
 from skiagraph.factory.recipe import Fidelity
-from skiagraph.factory.subjects import Subject, parametric, stored
+from skiagraph.factory.subjects import Subject, parametric, shaped, stored
 from skiagraph.tasks.task import Report, silent
 
 
@@ -32,8 +32,10 @@ class MakeSamples:
     """Rows and columns of the pictures."""
     seed: int = 0
     """Another seed draws another set."""
-    bodies: tuple[str, ...] = ("parametric:20",)
-    """Who is looked at: parametric:COUNT, folders of labelled CTs, or folders made by `skiagraph body`."""
+    bodies: tuple[str, ...] = ("shape:20",)
+    """Who is looked at: shape:COUNT, parametric:COUNT, CTs or folders of them, or folders made by `skiagraph body`."""
+    torsos: Path | None = None
+    """Folder of label volumes whose muscles and skin the shape: bodies take turns with."""
     fidelity: Fidelity = "realistic"
     """How much of the physics to simulate; poses and bodies are the same for all."""
     spacing: float = 1.5
@@ -70,8 +72,10 @@ class MakeSamples:
 
     def _subjects(self, word: str) -> list[Subject]:
         kind, _, count = word.partition(":")
-        if kind == "parametric":
-            if not count.isdecimal():
-                raise DataError(f"{word!r} does not say how many; give parametric:COUNT, such as parametric:200")
-            return parametric(int(count), self.seed, self.spacing)
-        return stored(Path(word))
+        if kind not in ("parametric", "shape"):
+            return stored(Path(word))
+        if not count.isdecimal():
+            raise DataError(f"{word!r} does not say how many; give {kind}:COUNT, such as {kind}:200")
+        if kind == "shape":
+            return shaped(int(count), self.seed, self.spacing, self.torsos)
+        return parametric(int(count), self.seed, self.spacing)
