@@ -82,8 +82,8 @@ def parametric(count: int, seed: int, spacing: float = 1.5) -> list[Subject]:
 def shaped(count: int, seed: int, spacing: float = 1.5, torsos: Path | None = None) -> list[Subject]:
     """So many people with pelves of real shapes.
 
-    `torsos` is a folder of label volumes of lower torsos, `*_label.nii.gz` with `*_mask.nii.gz` beside, whose muscles and
-    skin take turns with the parametric soft tissue. Raises DataError if it holds none.
+    `torsos` is a folder of label volumes of lower torsos, `*_label.nii.gz` and `*_mask.nii.gz`, whose muscles and skin
+    take turns with the parametric soft tissue. Raises DataError if it holds none.
     """
     if count < 1:
         raise DataError(f"{count} bodies; give at least one")
