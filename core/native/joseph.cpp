@@ -15,25 +15,30 @@ struct Field {
     std::int64_t stride[3];  // of i, j, k
 };
 
-// Voxels: how far inside the outermost of `size` centres rounding to single precision can be trusted to stay inside.
-double safe(std::int64_t size) { return std::max(1e-3, 0x1p-21 * static_cast<double>(size)); }
+// Voxels: how far inside the outermost of `size` centres rounding can be trusted to stay inside, that of positions to
+// single precision and that of rays to double, which is coarse where the source is very far away.
+double safe(std::int64_t size, const double source[3]) {
+    const double away = std::max({std::abs(source[0]), std::abs(source[1]), std::abs(source[2])});
+    return std::max({1e-3, 0x1p-21 * static_cast<double>(size), 0x1p-48 * away});
+}
 
 // The slices a ray crosses with all four neighbours in the field and its whole share of the path: most of them,
 // and there nothing need be asked.
 void inner(const Field& field, const double source[3], const double step[3], const Passage& ray, std::int64_t& from,
            std::int64_t& to) {
     double low = ray.half, high = 1.0 - ray.half;
+    from = to = ray.from;
     for (const int n : {ray.a, ray.b}) {
-        const double margin = safe(field.size[n]);
+        const double margin = safe(field.size[n], source);
         const double near = margin - source[n], far = static_cast<double>(field.size[n] - 1) - margin - source[n];
+        if (near > far) return;  // too thin for any ray to be well inside
         if (step[n] == 0.0) {
-            if (near > 0.0 || far < 0.0) high = -1.0;
+            if (near > 0.0 || far < 0.0) return;
             continue;
         }
         low = std::max(low, std::min(near / step[n], far / step[n]));
         high = std::min(high, std::max(near / step[n], far / step[n]));
     }
-    from = to = ray.from;
     if (low >= high) return;
     const double first = source[ray.axis] + low * step[ray.axis], last = source[ray.axis] + high * step[ray.axis];
     const auto limit = [&](double n) { return std::clamp(n, static_cast<double>(ray.from), ray.to + 1.0); };

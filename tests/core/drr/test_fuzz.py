@@ -114,3 +114,25 @@ def test_a_field_changed_while_it_is_made_ready_is_made_ready_again():
 
     kept = Kept(make)
     assert (kept.of(field), kept.of(field)) == (0.0, 8.0)
+
+
+@pytest.mark.parametrize("away", [1e6, 1e12, 1e14, 1e15, 1e16, 1e20])
+def test_from_however_far_only_the_field_is_read(away, rng):
+    """Beyond 1e12 voxels double precision no longer says on which side of its surface a ray is."""
+    for _ in range(40):
+        store = torch.full((3, 2, 3, 4, 5), torch.nan)
+        store[1] = torch.rand(2, 3, 4, 5, generator=rng)
+        grid = Grid.of((3, 4, 5), (1.0, 1.0, 1.0))
+        beam, u, v = torch.linalg.qr(torch.randn(3, 3, generator=rng, dtype=torch.float64)).Q
+        view = View(grid.center - away * beam, grid.center + 20 * beam - 5 * (u + v), u, v, (11, 11))
+        for engine in (native, sliced):
+            assert engine.integrate(store[1], grid, view).isfinite().all()
+
+
+def test_a_field_one_voxel_thick_is_all_that_is_read():
+    store = torch.full((3, 1, 4, 4, 1), torch.nan)
+    store[1] = 1.0
+    grid = Grid.of((4, 4, 1), (1.0, 1.0, 1.0))
+    u, v = float64([1e-9, 0.0, 0.0]), float64([0.0, 0.01, 0.0])
+    view = View(float64([1e-5, 2.5, -100.0]), float64([1e-5, 2.2, 100.0]), u, v, (60, 3))
+    assert torch.allclose(native.integrate(store[1], grid, view), torch.tensor(4.0), rtol=1e-4)
