@@ -2,7 +2,11 @@
 # make test   the whole test suite
 # make lint   style and types
 # make bench-quick   how fast the line integrals are, in half a minute
-# make bench-accuracy, make bench-registration   how right they are; how well a body is found again
+# make bench   ours beside RTK, ITK, plastimatch, nanodrr and DiffDRR, half an hour; peers get an environment of their own
+# make bench-accuracy, make bench-registration, make bench-scatter   how right they are; how well a body is found again;
+#   the scatter estimate against its Monte Carlo
+# make gpu-check   parity and speed of the CUDA engine, where there is an NVIDIA GPU
+# make fuzz   odd fields, grids and views by the thousand, on a library with sanitizers; MINUTES=5
 # Choose a Python with PYTHON=, another torch build with TORCH=, your own CT with CT= LABELS= LANDMARKS=.
 
 PYTHON ?= python3
@@ -11,7 +15,9 @@ VENV ?= .venv
 OUT ?= out/demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench-quick bench-accuracy bench-registration clean
+MINUTES ?= 5
+
+.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-scatter gpu-check fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -27,6 +33,21 @@ lint: $(VENV)/.tested
 
 bench-quick: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/speed.py
+
+bench: $(VENV)/.tested
+	$(BIN)/python core/benchmarks/bench.py $(ARGS)
+
+bench-scatter: $(VENV)/.tested
+	$(BIN)/python core/benchmarks/scatter.py
+
+gpu-check: $(VENV)/.installed
+	$(BIN)/python core/benchmarks/gpu_check.py
+
+fuzz: $(VENV)/.tested
+	$(BIN)/python -m pip install --quiet cmake
+	$(BIN)/cmake -S core/native -B build/sanitized -DSKIAGRAPH_SANITIZE=ON
+	$(BIN)/cmake --build build/sanitized
+	$(BIN)/python core/benchmarks/fuzz.py --library build/sanitized/skiagraph_native.so --minutes $(MINUTES)
 
 bench-accuracy: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/accuracy.py
