@@ -90,6 +90,65 @@ float along(const Field& field, const double source[3], const double step[3], co
     return sum;
 }
 
+// One ray's line integral and its derivatives: kPlanes values, `plane` apart. A ray of the length l crosses a slice at
+// the fraction t of its way, meets the value f with the slopes g there, and a share w of it is the slice's: l Σ w f.
+// Either end moves t and so what is met, the length, and the shares of the slices the ray ends in.
+void along_with_ends(const Field& field, const View& view, const double step[3], const Passage& ray, float* out,
+                     std::int64_t plane) {
+    const int axes[2] = {ray.a, ray.b};
+    const double slope[2] = {step[ray.a] / step[ray.axis], step[ray.b] / step[ray.axis]};
+    double sum = 0.0, ending = 0.0;            // Σ w f; Σ f, once for each end of a share within the ray
+    double met[2][2] = {}, moving[2] = {};   // for each end, weighed by 1 - t or t: Σ w g; Σ f of shares that move
+    for (std::int64_t n = ray.from; n <= ray.to; ++n) {
+        const double way = static_cast<double>(n) - view.source[ray.axis], t = way / step[ray.axis];
+        double low[2], past[2];
+        for (int k = 0; k < 2; ++k) {
+            const double at = view.source[axes[k]] + way * slope[k];
+            low[k] = std::floor(at);
+            past[k] = at - low[k];
+        }
+        double value = 0.0, slopes[2] = {};
+        for (int corner = 0; corner < 4; ++corner) {
+            const int right = corner & 1, lower = corner >> 1;
+            const auto i = static_cast<std::int64_t>(low[0]) + right, j = static_cast<std::int64_t>(low[1]) + lower;
+            if (i < 0 || j < 0 || i >= field.size[ray.a] || j >= field.size[ray.b]) continue;
+            const double voxel =
+                field.values[n * field.stride[ray.axis] + i * field.stride[ray.a] + j * field.stride[ray.b]];
+            const double across = right ? past[0] : 1 - past[0], down = lower ? past[1] : 1 - past[1];
+            value += across * down * voxel;
+            slopes[0] += (right ? down : -down) * voxel;
+            slopes[1] += (lower ? across : -across) * voxel;
+        }
+        const double share = ray.share(t), weight[2] = {1 - t, t};
+        const bool begins = t - ray.half > 0.0 && t - ray.half < 1.0, ends = t + ray.half > 0.0 && t + ray.half < 1.0;
+        sum += share * value;
+        ending += (begins + ends) * value;
+        for (int end = 0; end < 2; ++end) {
+            for (int k = 0; k < 2; ++k) met[end][k] += share * weight[end] * slopes[k];
+            moving[end] += (ends - begins) * weight[end] * value;
+        }
+    }
+    double world[3], voxels[3][3];
+    view.to_world(step, world);
+    view.voxels(voxels);
+    const double length = std::sqrt(world[0] * world[0] + world[1] * world[1] + world[2] * world[2]);
+    *out = static_cast<float>(length * sum);
+    for (int end = 0; end < 2; ++end) {
+        const double sign = end ? 1.0 : -1.0;
+        double by[3];
+        by[ray.axis] = -(moving[end] + sign * ray.half * ending) / step[ray.axis];
+        for (int k = 0; k < 2; ++k) {
+            by[axes[k]] = met[end][k];
+            by[ray.axis] -= met[end][k] * slope[k];
+        }
+        for (int w = 0; w < 3; ++w) {
+            double change = sign * sum * world[w] / length;
+            for (int n = 0; n < 3; ++n) change += length * voxels[w][n] * by[n];
+            out[(1 + 3 * end + w) * plane] = static_cast<float>(change);
+        }
+    }
+}
+
 }  // namespace
 
 // values: [channels][k][j][i]; out: [channels][rows][columns].
@@ -105,4 +164,18 @@ SKIAGRAPH_API void skiagraph_joseph(const float* values, std::int64_t channels, 
                 out[(c * view->rows + v) * view->columns + u] = static_cast<float>(2.0 * ray.half * millimetres) * sum;
             }
         });
+}
+
+// The same with its derivatives: [channels][kPlanes][rows][columns].
+SKIAGRAPH_API void skiagraph_joseph_ends(const float* values, std::int64_t channels, const std::int64_t* size_ijk,
+                                         const View* view, float* out, std::int32_t threads) {
+    const std::int64_t ni = size_ijk[0], nj = size_ijk[1], nk = size_ijk[2], plane = view->rows * view->columns;
+    skiagraph::for_each_ray(*view, threads, [&](std::int64_t v, std::int64_t u, const double* step, double) {
+        const Passage ray(size_ijk, view->source, step, 1.0);
+        for (std::int64_t c = 0; c < channels; ++c) {
+            const Field field{values + c * ni * nj * nk, {ni, nj, nk}, {1, ni, ni * nj}};
+            float* const pixel = out + c * skiagraph::kPlanes * plane + v * view->columns + u;
+            along_with_ends(field, *view, step, ray, pixel, plane);
+        }
+    });
 }

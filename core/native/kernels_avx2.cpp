@@ -56,7 +56,12 @@ struct Avx2 {
         }
     }
 
-    static constexpr auto add = add_tile<Floats, 6, 2>;
+    template <int Layers>
+    static void add(const float* scratch, const Stretched<Layers>* slices, int count, float* top,
+                    const Picture& picture) {
+        add_tile<Floats, 6, 2, Layers>(scratch, slices, count, top, picture);
+    }
+
     static constexpr auto cubic = skiagraph::cubic;
 };
 

@@ -17,12 +17,18 @@ struct Portable {
                 out[c] = static_cast<float>(group.near[c] * row[group.left[c]] + group.far[c] * row[group.left[c] + 1]);
     }
 
-    static void add(const float* scratch, const Stretched* slices, int count, float* top, std::int64_t pitch) {
-        for (int r = 0; r < kBand; ++r, top += pitch)
+    template <int Layers>
+    static void add(const float* scratch, const Stretched<Layers>* slices, int count, float* top,
+                    const Picture& picture) {
+        for (int r = 0; r < kBand; ++r, top += picture.pitch())
             for (int n = 0; n < count; ++n) {
-                const Rows& rows = *slices[n].rows;
+                const Rows<Layers>& rows = *slices[n].rows;
                 const float *above = scratch + (slices[n].offset + rows.at[r] * kTile), *below = above + kTile;
-                for (int c = 0; c < kTile; ++c) top[c] += rows.near[r] * above[c] + rows.far[r] * below[c];
+                for (int layer = 0; layer < Layers; ++layer) {
+                    float* sums = top + layer * picture.layer();
+                    const float near = rows.near[layer][r], far = rows.far[layer][r];
+                    for (int c = 0; c < kTile; ++c) sums[c] += near * above[c] + far * below[c];
+                }
             }
     }
 

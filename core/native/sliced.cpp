@@ -4,7 +4,8 @@
 // where a column of the plane lies in a slice depends on the column alone, where a row does on the row alone.
 // So the slices are stretched and piled up, columns first and then rows, on such a base plane behind the field; and
 // the panel looks at that picture through one homography. The quadrature is Joseph's (one bilinear sample a slice), the
-// perspective is exact; the idea is the shear-warp of Lacroute & Levoy 1994.
+// perspective is exact; the idea is the shear-warp of Lacroute & Levoy 1994. All derivatives by the view need no more
+// than a second picture, of other weights for the same slices; see `Picture`.
 
 #include <algorithm>
 #include <cmath>
@@ -22,14 +23,8 @@ namespace {
 
 using namespace skiagraph;
 
-// Voxels between the columns (and the rows) of the base plane.
-constexpr double kSpacing = 0.6;
-
 // How obliquely, in voxels across for each slice, rays may cross the slices before samples lie too far apart.
 constexpr double kOblique = 1.7;
-
-// How many samples of the base plane cost as much as one ray by itself.
-constexpr double kWorth = 40.0;
 
 struct Interval {
     double low, high;
@@ -114,48 +109,39 @@ Interval wanted(const Prepared& field, const View& view, const double steps[4][3
     return {std::max(seen.low, cast.low), std::min(seen.high, cast.high)};
 }
 
-// Whether the slices across an axis do for a view what rays do.
-enum class Verdict {
-    kServed,
-    kPartly,  // not for all of it: rays start or end in the field, or are too oblique to the slices
-    kFew      // rays so few that they are quicker one by one
-};
-
-// The plan for a view along an axis. With `few` samples or less in all, rays are left to be taken one by one.
-Verdict make_plan(const Prepared& field, const View& view, double few, Plan& plan) {
+// The plan for a view along an axis. False where slices would not do what rays do: where rays start or end in the
+// field, for each takes a share of its own of the slice it ends in, and where they are too oblique to the slices, as in
+// a cone so wide that no one axis serves all of it.
+bool make_plan(const Prepared& field, const View& view, Plan& plan) {
     double steps[4][3];
     corners(view, steps);
     const int axis = plan.axis;
-    if (!(obliqueness(steps, axis) <= kOblique)) return Verdict::kPartly;
+    if (!(obliqueness(steps, axis) <= kOblique)) return false;
     const auto low = static_cast<double>(field.low[axis]), count = static_cast<double>(field.count[axis]);
     const double source = view.source[axis], forward = steps[0][axis] > 0.0 ? 1.0 : -1.0;
     Interval box[3];
     box[axis] = {low - 0.5, low + count - 0.5};
-    if ((box[axis].low - source) * forward <= 0.0 || (box[axis].high - source) * forward <= 0.0)
-        return Verdict::kPartly;
+    if ((box[axis].low - source) * forward <= 0.0 || (box[axis].high - source) * forward <= 0.0) return false;
     plan.base = forward > 0.0 ? low + count - 1.0 : low;
     plan.depth = plan.base - source;
     plan.slices = field.count[axis];
     const int a = plan.plane.a, b = plan.plane.b;
     for (const int n : {a, b}) box[n] = reached(field, view, steps, axis, n, box[axis]);
     plan.columns = plan.rows = 0;
-    const double pixels = static_cast<double>(view.rows) * static_cast<double>(view.columns);
-    if (pixels * count <= few) return Verdict::kFew;
-    if (box[a].low > box[a].high || box[b].low > box[b].high) return Verdict::kServed;  // no ray meets the field
-    if (!before_panel(view, box)) return Verdict::kPartly;
+    if (box[a].low > box[a].high || box[b].low > box[b].high) return true;  // no ray meets the field
+    if (!before_panel(view, box)) return false;
 
     plan.across = wanted(field, view, steps, plan, a);
     plan.down = wanted(field, view, steps, plan, b);
-    if (plan.across.low > plan.across.high || plan.down.low > plan.down.high) return Verdict::kServed;
+    if (plan.across.low > plan.across.high || plan.down.low > plan.down.high) return true;
     // Two samples more than needed on every side, for the cubic and for rounding.
     const double columns = std::ceil((plan.across.high - plan.across.low) / kSpacing) + 6.0;
     const double rows = std::ceil((plan.down.high - plan.down.low) / kSpacing) + 6.0;
-    if (columns * rows > kWorth * pixels) return Verdict::kFew;
     plan.across.low -= 2.5 * kSpacing;
     plan.down.low -= 2.5 * kSpacing;
     plan.columns = static_cast<std::int64_t>(columns);
     plan.rows = static_cast<std::int64_t>(rows);
-    return Verdict::kServed;
+    return true;
 }
 
 // Which tiles of the base plane the panel looks at, found by projecting each on the panel.
@@ -232,8 +218,35 @@ class Aligned {
     std::unique_ptr<CacheLine[]> lines_;
 };
 
-void integrate(const Prepared& field, const View& view, const Plan& plan, const Kernels& kernels, float* out,
-               std::int32_t threads) {
+Lever lever(const View& view, const Plan& plan, std::int64_t v) {
+    Lever found{};
+    found.depth = plan.depth;
+    double step[3], world[3], along[3];
+    view.step(0.0, static_cast<double>(v), step);
+    view.to_world(step, world);
+    view.to_world(view.u_step, along);
+    const int axes[3] = {plan.plane.a, plan.plane.b, plan.axis};
+    double voxels[3][3];
+    view.voxels(voxels);
+    for (int w = 0; w < 3; ++w)
+        for (int n = 0; n < 3; ++n) found.from_voxels[w][n] = voxels[w][axes[n]];
+    const double starts[2] = {plan.across.low, plan.down.low};
+    for (int n = 0; n < 2; ++n) {
+        found.slope[n][0] = (starts[n] - view.source[axes[n]]) / plan.depth;
+        found.slope[n][1] = kSpacing / plan.depth;
+        for (int w = 0; w < 3; ++w) {
+            found.lengthens[n][0] += view.millimetres[3 * w + axes[n]] * world[w];
+            found.lengthens[n][1] += view.millimetres[3 * w + axes[n]] * along[w];
+        }
+    }
+    return found;
+}
+
+// Piles every channel up to a picture of one or two layers, and calls look(picture, gain, channel, v) for each row of
+// pixels.
+template <class Look>
+void pile_up(const Prepared& field, const View& view, const Plan& plan, const Kernels& kernels, int layers,
+             std::int32_t threads, const Look& look) {
     const Plane plane = plan.plane;
     const std::int64_t bands = (plan.rows + kBand - 1) / kBand, tiles = (plan.columns + kTile - 1) / kTile;
     const std::int64_t groups = tiles * (kTile / kGroup), stored = field.count[plane.a];
@@ -252,17 +265,34 @@ void integrate(const Prepared& field, const View& view, const Plan& plan, const 
                     tables.bytes() + static_cast<std::size_t>(n) * bytes);
     });
     const std::vector<std::uint8_t> seen = tiles_seen(view, plan, bands, tiles);
-    const Aligned values(sizeof(float) * static_cast<std::size_t>(bands * kBand * tiles * kTile));
-    const Picture picture{reinterpret_cast<float*>(values.bytes()), bands, tiles, seen.data()};
+    Picture picture{nullptr, bands, tiles, seen.data()};
+    const Aligned values(sizeof(float) * static_cast<std::size_t>(layers * picture.layer()));
+    picture.values = reinterpret_cast<float*>(values.bytes());
+    const Kernels::Pile pile = layers == 2 ? kernels.pile_both : kernels.pile;
     for (std::int64_t c = 0; c < field.channels; ++c) {
         const Slices slices = field.slices(plan.axis, c);
-        share_out(bands, threads,
-                  [&](std::int64_t band) { kernels.pile(slices, rows.data(), tables.bytes(), picture, band); });
+        share_out(bands, threads, [&](std::int64_t band) { pile(slices, rows.data(), tables.bytes(), picture, band); });
         const auto gain = static_cast<float>(field.step[static_cast<std::size_t>(c)] / 32767.0);
-        share_out(view.rows, threads, [&](std::int64_t v) {
-            kernels.look(picture, sight(view, plan, v), gain, view.columns, out + (c * view.rows + v) * view.columns);
-        });
+        share_out(view.rows, threads, [&](std::int64_t v) { look(picture, gain, c, v); });
     }
+}
+
+void integrate(const Prepared& field, const View& view, const Plan& plan, const Kernels& kernels, float* out,
+               std::int32_t threads) {
+    pile_up(field, view, plan, kernels, 1, threads,
+            [&](const Picture& picture, float gain, std::int64_t c, std::int64_t v) {
+                kernels.look(picture, sight(view, plan, v), gain, view.columns,
+                             out + (c * view.rows + v) * view.columns);
+            });
+}
+
+void differentiate(const Prepared& field, const View& view, const Plan& plan, const Kernels& kernels, float* out,
+                   std::int32_t threads) {
+    pile_up(field, view, plan, kernels, 2, threads,
+            [&](const Picture& picture, float gain, std::int64_t c, std::int64_t v) {
+                kernels.look_both(picture, sight(view, plan, v), lever(view, plan, v), gain, view.columns,
+                                  out + (c * kPlanes * view.rows + v) * view.columns, view.rows * view.columns);
+            });
 }
 
 const Kernels* kernels_for(std::int32_t level) {
@@ -273,6 +303,24 @@ const Kernels* kernels_for(std::int32_t level) {
     if (level == 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kAvx2Kernels;
 #endif
     return level == 0 ? &kPortableKernels : nullptr;
+}
+
+using Work = void (*)(const Prepared&, const View&, const Plan&, const Kernels&, float*, std::int32_t);
+
+// Does the work where there is anything to be seen. 0 where memory is short.
+std::int32_t serve(Work work, std::int64_t planes, const Prepared& field, const View& view, std::int32_t axis,
+                   std::int32_t level, float* out, std::int32_t threads) {
+    Plan plan(axis);
+    if (!field.count[0] || !make_plan(field, view, plan) || !plan.columns) {
+        std::fill(out, out + field.channels * planes * view.rows * view.columns, 0.0F);
+        return 1;
+    }
+    try {
+        work(field, view, plan, *kernels_for(level), out, threads);
+        return 1;
+    } catch (const std::bad_alloc&) {
+        return 0;
+    }
 }
 
 }  // namespace
@@ -293,8 +341,9 @@ SKIAGRAPH_API void skiagraph_release(Prepared* field) { delete field; }
 SKIAGRAPH_API std::int32_t skiagraph_finite(const Prepared* field) { return field->finite(); }
 
 // The axis (0: i, 1: j, 2: k) whose slices serve a view; -1 where rays one by one are better, as for views with no more
-// than `few` samples in all; -2 where no one axis serves all of it, though one might serve a part.
-SKIAGRAPH_API std::int32_t skiagraph_axis(const Prepared* field, const View* view, double few) {
+// than `few` samples in all or less than a pixel for `worth` samples of the base plane; -2 where no one axis serves all
+// of it, though one might serve a part.
+SKIAGRAPH_API std::int32_t skiagraph_axis(const Prepared* field, const View* view, double few, double worth) {
     if (!field->count[0]) return 0;
     if (!field->in_range()) return -1;
     double steps[4][3];
@@ -304,12 +353,11 @@ SKIAGRAPH_API std::int32_t skiagraph_axis(const Prepared* field, const View* vie
     int best = 1;
     for (const int axis : {2, 0})
         if (obliqueness(steps, axis) < worse * obliqueness(steps, best)) best = axis;
+    const double pixels = static_cast<double>(view->rows) * static_cast<double>(view->columns);
+    if (pixels * static_cast<double>(field->count[best]) <= few) return -1;
     Plan plan(best);
-    switch (make_plan(*field, *view, few, plan)) {
-        case Verdict::kServed: return best;
-        case Verdict::kPartly: return -2;
-        default: return -1;
-    }
+    if (!make_plan(*field, *view, plan)) return -2;
+    return static_cast<double>(plan.columns) * static_cast<double>(plan.rows) > worth * pixels ? -1 : best;
 }
 
 // Makes the copy for an axis if it is not there. 0 where memory is short. values: as they were prepared.
@@ -333,15 +381,11 @@ SKIAGRAPH_API std::int32_t skiagraph_has_level(std::int32_t level) { return kern
 // out: [channels][rows][columns]. The axis as skiagraph_axis gave it, its slices made. 0 where memory is short.
 SKIAGRAPH_API std::int32_t skiagraph_sliced(const Prepared* field, const View* view, std::int32_t axis,
                                             std::int32_t level, float* out, std::int32_t threads) {
-    Plan plan(axis);
-    if (!field->count[0] || make_plan(*field, *view, 0.0, plan) != Verdict::kServed || !plan.columns) {
-        std::fill(out, out + field->channels * view->rows * view->columns, 0.0F);
-        return 1;
-    }
-    try {
-        integrate(*field, *view, plan, *kernels_for(level), out, threads);
-        return 1;
-    } catch (const std::bad_alloc&) {
-        return 0;
-    }
+    return serve(integrate, 1, *field, *view, axis, level, out, threads);
+}
+
+// out: [channels][kPlanes][rows][columns]. For the rest as skiagraph_sliced.
+SKIAGRAPH_API std::int32_t skiagraph_sliced_ends(const Prepared* field, const View* view, std::int32_t axis,
+                                                 std::int32_t level, float* out, std::int32_t threads) {
+    return serve(differentiate, kPlanes, *field, *view, axis, level, out, threads);
 }

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from skiagraph.drr import cuda, deepdrr, native, reference, sliced
+from skiagraph.drr import cuda, deepdrr, gradient, native, reference, sliced
 from skiagraph.errors import BackendError
 from skiagraph.geometry import Grid, View
 
@@ -17,13 +17,13 @@ Engine = Callable[[Float[Tensor, "c k j i"], Grid, View], Float[Tensor, "*n c v 
 
 
 def fastest(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "*n c v u"]:
-    """Line integrals by the quickest engine for the case: a field's own GPU, and the reference for most gradients."""
+    """Line integrals by the quickest engine: a field's own GPU, and the reference for a field that wants gradients."""
     plain = field.dtype == torch.float32 and not (field.requires_grad or grid.world_from_ijk.requires_grad)
-    wants_gradient = any(x.requires_grad for x in (view.source, view.origin, view.u_step, view.v_step))
+    moving = any(part.requires_grad for part in (view.source, view.origin, view.u_step, view.v_step))
     if plain and field.is_cuda and cuda.available():
         return cuda.integrate(field, grid, view)
-    if plain and field.device.type == "cpu" and native.available() and not wants_gradient:
-        return sliced.integrate(field, grid, view)
+    if plain and field.device.type == "cpu" and native.available():
+        return (gradient if moving and torch.is_grad_enabled() else sliced).integrate(field, grid, view)
     return reference.integrate(field, grid, view)
 
 
@@ -48,7 +48,7 @@ def _vectors() -> str:
 
 
 def _quickest() -> str:
-    return f"{'sliced' if native.available() else 'reference'}; reference for gradients"
+    return f"{'sliced' if native.available() else 'reference'}; reference for gradients in the field"
 
 
 @dataclass(frozen=True)

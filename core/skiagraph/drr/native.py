@@ -1,6 +1,7 @@
 """The compiled engine on the CPU: the reference's arithmetic, ray by ray, in C++ and on all cores."""
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from typing import ClassVar
 
@@ -40,19 +41,27 @@ class PlacedView(ctypes.Structure):
 def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "*n c v u"]:
     """Line integrals of a field from the source to every pixel: the field's unit times millimetres.
 
-    Single precision, not differentiable; the same to the bit for any number of threads.
+    Single precision, not differentiable, see `ends`; the same to the bit for any number of threads.
     """
-    if tuple(field.shape[1:]) != grid.shape:
-        raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
     if view.source.ndim > 1:
         return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
-    values = field.detach().to("cpu", torch.float32).contiguous()
     out = torch.empty(len(field), *view.size)
-    placed = PlacedView.of(grid, view)
-    library().skiagraph_joseph(
-        values.data_ptr(), len(field), size_ijk(grid), placed, out.data_ptr(), torch.get_num_threads()
-    )
+    _along_rays(library().skiagraph_joseph, field, grid, view, out)
     return out.to(field.device)
+
+
+def ends(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "c 7 v u"]:
+    """A single view's line integrals, and their derivatives by the ends of each ray, as `reference.ends` has them."""
+    out = torch.empty(len(field), 7, *view.size)
+    _along_rays(library().skiagraph_joseph_ends, field, grid, view, out)
+    return out.to(field.device)
+
+
+def _along_rays(work: Callable[..., None], field: Tensor, grid: Grid, view: View, out: Tensor) -> None:
+    if tuple(field.shape[1:]) != grid.shape:
+        raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
+    values, placed = field.detach().to("cpu", torch.float32).contiguous(), PlacedView.of(grid, view)
+    work(values.data_ptr(), len(field), size_ijk(grid), placed, out.data_ptr(), torch.get_num_threads())
 
 
 def thickness(
@@ -95,14 +104,16 @@ def library() -> ctypes.CDLL:
     size = ctypes.POINTER(count)
     signatures: compiled.Signatures = {
         "joseph": (None, [data, count, size, view, data, flag]),
+        "joseph_ends": (None, [data, count, size, view, data, flag]),
         "thickness": (None, [data, data, count, size, view, data, data, flag]),
         "prepare": (data, [data, count, size, flag]),
         "release": (None, [data]),
         "finite": (flag, [data]),
-        "axis": (flag, [data, view, ctypes.c_double]),
+        "axis": (flag, [data, view, ctypes.c_double, ctypes.c_double]),
         "has_slices": (flag, [data, flag]),
         "slice": (flag, [data, data, flag, flag]),
         "sliced": (flag, [data, view, flag, flag, data, flag]),
+        "sliced_ends": (flag, [data, view, flag, flag, data, flag]),
     }
     return compiled.library(signatures)
 

@@ -27,7 +27,7 @@ class Rays:
     pick: Bool[Tensor, "v u"]
     """Which pixels they end at."""
     axis: int
-    source: Float64[Tensor, "3"]
+    source: Float64[Tensor, "r 3"]
     step: Float64[Tensor, "r 3"]
     """From the source to the pixel."""
     length: Float64[Tensor, "r"]
@@ -56,9 +56,31 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
         raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
     if view.source.ndim > 1:
         return torch.stack([integrate(field, grid, view[n]) for n in range(len(view.source))])
-    field = field.to(torch.promote_types(field.dtype, torch.float32))
-    parts = torch.zeros(len(field), *view.size, dtype=field.dtype, device=field.device)
-    for rays in bundles(grid, view, field.device):
+    return _along(field.to(torch.promote_types(field.dtype, torch.float32)), grid, view.source, view.pixels())
+
+
+def ends(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "c 7 v u"]:
+    """A single view's line integrals, and their derivatives by the ends of each ray.
+
+    For every pixel its line integral, then the derivatives by the x, y, z (LPS mm) of the ray's source and by those
+    of the pixel's place, in the field's unit. All a view's numbers move those two.
+    """
+    values = field.detach().to(torch.promote_types(field.dtype, torch.float32))
+    rows = []
+    for pixels in view.pixels().detach().split(16):  # so many at a time that the graph stays small
+        start, end = (point.clone().requires_grad_() for point in (view.source.detach().expand_as(pixels), pixels))
+        with torch.enable_grad():
+            picture = _along(values, grid, start, end)
+            slopes = [torch.autograd.grad(channel.sum(), (start, end), retain_graph=True) for channel in picture]
+        moved = torch.stack([torch.cat(pair, dim=-1).movedim(-1, 0) for pair in slopes])
+        rows.append(torch.cat([picture.detach()[:, None], moved.to(picture)], dim=1))
+    return torch.cat(rows, dim=-2)
+
+
+def _along(field: Tensor, grid: Grid, source: Tensor, pixels: Tensor) -> Tensor:
+    """Line integrals along the rays from a source, or one for each, to pixels."""
+    parts = torch.zeros(len(field), *pixels.shape[:2], dtype=field.dtype, device=field.device)
+    for rays in bundles(grid, source, pixels, field.device):
         slices = field.movedim(3 - rays.axis, 1)
         total = torch.zeros(len(field), len(rays.step), dtype=field.dtype, device=field.device)
         for crossing in crossings(grid, rays, field.dtype):
@@ -80,7 +102,7 @@ def thickness(
     """
     through = torch.zeros(len(numbers), *view.size)
     first = torch.full((len(numbers), *view.size), torch.inf)
-    for rays in bundles(grid, view, through.device):
+    for rays in bundles(grid, view.source, view.pixels(), through.device):
         slices = index.movedim(2 - rays.axis, 0)
         total = torch.zeros(len(numbers), len(rays.step))
         depth = torch.full_like(total, torch.inf)
@@ -99,17 +121,19 @@ def thickness(
     return through, first
 
 
-def bundles(grid: Grid, view: View, device: torch.device) -> Iterator[Rays]:
-    """A single view's rays, sorted by the axis of the grid they run most steeply through."""
-    source = transform(grid.ijk_from_world, view.source)
-    pixels = view.pixels()
-    step = transform(grid.ijk_from_world, pixels) - source
-    length = (pixels - view.source).norm(dim=-1)
+def bundles(
+    grid: Grid, source: Float64[Tensor, "*v 3"], pixels: Float64[Tensor, "v u 3"], device: torch.device
+) -> Iterator[Rays]:
+    """Rays from a source, or one for each, to pixels, sorted by the axis of the grid they run most steeply through."""
+    start = transform(grid.ijk_from_world, source)
+    step = transform(grid.ijk_from_world, pixels) - start
+    length = (pixels - source).norm(dim=-1)
     steepest = step.detach().abs().argmax(dim=-1)
     for axis in range(3):
         pick = steepest == axis
         if pick.any():
-            yield Rays(pick.to(device), axis, source.to(device), step[pick].to(device), length[pick].to(device))
+            chosen = (part[pick].to(device) for part in (start.expand_as(step), step, length))
+            yield Rays(pick.to(device), axis, *chosen)
 
 
 def crossings(grid: Grid, rays: Rays, dtype: torch.dtype) -> Iterator[Crossing]:
@@ -118,10 +142,10 @@ def crossings(grid: Grid, rays: Rays, dtype: torch.dtype) -> Iterator[Crossing]:
     Worked out in double precision, since a slice's share of a ray is a small difference of two fractions.
     """
     sizes = grid.shape[::-1]
-    start, along = rays.source[rays.axis], rays.step[:, rays.axis]
+    start, along = rays.source[:, rays.axis], rays.step[:, rays.axis]
     plane = list(PLANE[rays.axis])
     scale = torch.tensor([2.0 / sizes[axis] for axis in plane]).to(along)
-    shift = scale * (rays.source[plane] + 0.5) - 1.0
+    shift = scale * (rays.source[:, plane] + 0.5) - 1.0
     slope = scale * rays.step[:, plane]
     for n in range(sizes[rays.axis]):
         at = (n - start) / along

@@ -5,8 +5,11 @@ for each axis of the grid that is looked along.
 """
 
 import ctypes
+import math
 import threading
 import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -24,6 +27,9 @@ from skiagraph.geometry import Grid, View
 FEW = 2e6
 """Samples along all rays of a view (pixels times slices) up to which they are taken one by one: exact, and 10 ms."""
 
+WORTH = 40.0
+"""How many samples of the picture between slices and panel cost as much as one ray by itself."""
+
 PARTLY = -2
 """The library's answer where an axis might serve a part of the view."""
 
@@ -37,51 +43,76 @@ def integrate(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[
     """Line integrals of a field from the source to every pixel: the field's unit times millimetres.
 
     As accurate as Joseph's against the truth, not the same to the digit: the picture is sampled at 0.6 voxels and
-    interpolated. Not differentiable; the same to the bit for any number of threads. A picture too wide for the slices
-    of one axis is put together from parts, and parts that none serve (rays that start or end in the field, few
-    pixels) are left to `native`. A field changed behind torch's back, as through the memory of a numpy array, is not
-    noticed. Raises DataError for NaN or infinity.
+    interpolated. Not differentiable, see `ends`; the same to the bit for any number of threads. A picture too wide for
+    the slices of one axis is put together from parts, and parts that none serve (rays that start or end in the field,
+    few pixels) are left to `native`. A field changed behind torch's back, as through the memory of a numpy array, is
+    not noticed. Raises DataError for NaN or infinity.
     """
-    if tuple(field.shape[1:]) != grid.shape:
-        raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
-    return _each(_PREPARED.of(field), field, grid, view)
+    return _Sum("sliced", (), native.integrate, FEW, WORTH).each(_ready(field, grid), field, grid, view)
+
+
+def ends(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> Float[Tensor, "c 7 v u"]:
+    """A single view's line integrals, and their derivatives by the ends of each ray, as `reference.ends` has them.
+
+    The slope of the picture between slices and panel instead of the voxels' own: where the two differ, at the edges
+    of voxels, it is the smoother. Few rays go by slices too; views that slices do not serve, by rays.
+    """
+    return _Sum("sliced_ends", (7,), native.ends, 0.0, math.inf).of(_ready(field, grid), field, grid, view)
 
 
 def axis_for(field: Float[Tensor, "c k j i"], grid: Grid, view: View) -> int | None:
     """The axis (0: i, 1: j, 2: k) whose slices serve all of a single view; None where none does."""
-    axis = _PREPARED.of(field).axis_for(PlacedView.of(grid, view))
+    axis = _PREPARED.of(field).axis_for(PlacedView.of(grid, view), FEW, WORTH)
     return axis if axis >= 0 else None
 
 
-def _each(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
-    if view.source.ndim > 1:
-        return torch.stack([_each(prepared, field, grid, view[n]) for n in range(len(view.source))])
-    return _single(prepared, field, grid, view)
+@dataclass(frozen=True)
+class _Sum:
+    """What the library can sum up over slices, and who does it by rays."""
+
+    function: str
+    planes: tuple[int, ...]
+    """How many numbers there are of each pixel, if not one."""
+    by_rays: Callable[[Tensor, Grid, View], Tensor]
+    few: float
+    worth: float
+
+    def each(self, prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
+        """The sums of a view, or of a batch's."""
+        if view.source.ndim > 1:
+            return torch.stack([self.each(prepared, field, grid, view[n]) for n in range(len(view.source))])
+        return self.of(prepared, field, grid, view)
+
+    def of(self, prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
+        """The sums of a single view."""
+        placed = PlacedView.of(grid, view)
+        axis = prepared.axis_for(placed, self.few, self.worth)
+        if axis == PARTLY and max(view.size) > SMALLEST:
+            return self.put_together(prepared, field, grid, view)
+        if axis < 0:
+            return self.by_rays(field, grid, view)
+        prepared.slice(field, axis)
+        out = torch.empty(len(field), *self.planes, *view.size)
+        work = getattr(library(), f"skiagraph_{self.function}")
+        if not work(prepared.handle, placed, axis, LEVELS[level()], out.data_ptr(), torch.get_num_threads()):
+            raise BackendError(SHORT)
+        return out.to(field.device)
+
+    def put_together(self, prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
+        """The sums of a view from its halves': in each the rays spread less."""
+        rows, columns = view.size
+        every = slice(None)
+        if rows >= columns:
+            parts, dim = [view.cropped(half, every) for half in (slice(rows // 2), slice(rows // 2, rows))], -2
+        else:
+            parts, dim = [view.cropped(every, half) for half in (slice(columns // 2), slice(columns // 2, columns))], -1
+        return torch.cat([self.of(prepared, field, grid, part) for part in parts], dim=dim)
 
 
-def _single(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
-    placed = PlacedView.of(grid, view)
-    axis = prepared.axis_for(placed)
-    if axis == PARTLY and max(view.size) > SMALLEST:
-        return _halves(prepared, field, grid, view)
-    if axis < 0:
-        return native.integrate(field, grid, view)
-    prepared.slice(field, axis)
-    out, threads = torch.empty(len(field), *view.size), torch.get_num_threads()
-    if not library().skiagraph_sliced(prepared.handle, placed, axis, LEVELS[level()], out.data_ptr(), threads):
-        raise BackendError(SHORT)
-    return out.to(field.device)
-
-
-def _halves(prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
-    """The picture put together from its halves: in each the rays spread less."""
-    rows, columns = view.size
-    every = slice(None)
-    if rows >= columns:
-        parts, dim = [view.cropped(half, every) for half in (slice(rows // 2), slice(rows // 2, rows))], -2
-    else:
-        parts, dim = [view.cropped(every, half) for half in (slice(columns // 2), slice(columns // 2, columns))], -1
-    return torch.cat([_single(prepared, field, grid, part) for part in parts], dim=dim)
+def _ready(field: Tensor, grid: Grid) -> "_Prepared":
+    if tuple(field.shape[1:]) != grid.shape:
+        raise GeometryError(f"a field of {tuple(field.shape[1:])} on a grid of {grid.shape}; give one shape")
+    return _PREPARED.of(field)
 
 
 class _Prepared:
@@ -98,9 +129,9 @@ class _Prepared:
         if not library().skiagraph_finite(self.handle):
             raise DataError("the field holds NaN or infinity; give finite values, such as 0 where nothing is known")
 
-    def axis_for(self, view: PlacedView) -> int:
+    def axis_for(self, view: PlacedView, few: float, worth: float) -> int:
         """The axis whose slices serve a view; -1 where rays are better, `PARTLY` where none serves all of it."""
-        axis: int = library().skiagraph_axis(self.handle, view, FEW)
+        axis: int = library().skiagraph_axis(self.handle, view, few, worth)
         return axis
 
     def slice(self, field: Tensor, axis: int) -> None:
