@@ -1,34 +1,35 @@
 """The pose of a CT from the X-ray itself: turn and shift it until its picture has the same edges.
 
 Gradient correlation (Penney 1998, IEEE TMI 17(4), 586-595) does not care how bright or how steep the two pictures'
-grey scales are. It is climbed from coarse to fine with Powell's method, one picture an evaluation.
+grey scales are. With edges a and b of mean 0 and length 1 it is 1 - |a - b|² / 2, so that climbing it is a problem of
+least squares: Levenberg and Marquardt's method with the projector's own derivatives, from coarse to fine.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from numpy import ndarray
-from scipy.optimize import minimize
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate
 
-from skiagraph.drr.engines import Engine, fastest
+from skiagraph.drr.gradient import derivatives
 from skiagraph.errors import GeometryError
-from skiagraph.geometry import View
+from skiagraph.geometry import View, rigid
 from skiagraph.physics.phantom import Phantom
 
 Progress = Callable[[int, int, str], None]
 
 TRUSTED = 0.25
 """Gradient correlation below which a registration is called failed. Ours."""
-SCALES = (96, 192, 384)
-"""Columns of the pictures, coarse to fine."""
-STEPS = ((6.0, 10.0, 40.0), (2.0, 4.0, 15.0), (0.5, 1.0, 4.0))
-"""How far a first step goes at each scale: degrees, millimetres across the beam, millimetres along it."""
+SCALES = (24, 48, 96, 192, 384)
+"""Columns of the edges that are compared, coarse to fine; the coarsest reach furthest."""
+RAYS = 96
+"""Columns of rays at the least: coarser pictures are averaged from these, as the X-ray is."""
+STEPS = 30
+"""Pictures taken at each scale at the most."""
+GAIN = 1e-6
+"""Correlation gained by a step below which a summit is reached."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +52,8 @@ class Registration:
 
 def gradient_correlation(a: Float[Tensor, "v u"], b: Float[Tensor, "v u"]) -> float:
     """The mean of the correlations of two pictures' horizontal and vertical derivatives."""
-    total = 0.0
-    for kernel in (_SOBEL, _SOBEL.T):
-        one, other = (conv2d(image[None, None], kernel[None, None].to(image))[0, 0] for image in (a, b))
-        one, other = one - one.mean(), other - other.mean()
-        scale = one.norm() * other.norm()
-        total += 0.5 * float((one * other).sum() / scale) if scale > 0 else 0.0
-    return total
+    one, other = _edges(torch.stack([a, b]))
+    return float((_unit(one) * _unit(other)).sum() / 2)
 
 
 def register(
@@ -65,7 +61,6 @@ def register(
     view: View,
     attenuation: Float[Tensor, "v u"],
     start: Float64[Tensor, "4 4"] | None = None,
-    engine: Engine = fastest,
     report: Progress | None = None,
 ) -> Registration:
     """The pose of a body in a single X-ray of known source and panel, from a pose nearby.
@@ -77,64 +72,97 @@ def register(
         found = tuple(attenuation.shape)
         raise GeometryError(f"an X-ray of {found} pixels with a view of {view.size}; give its own view")
     first = torch.eye(4, dtype=torch.float64) if start is None else start
-    climb = _Climb(phantom, view, attenuation, first, engine)
-    x = np.zeros(6)
-    began = climb.correlation(x, min(SCALES[-1], view.size[1]))
-    for level, (columns, steps) in enumerate(zip(SCALES, STEPS)):
-        if level and columns > view.size[1]:
-            break
+    climb = _Climb(phantom, view, attenuation)
+    scales = [columns for columns in SCALES if columns <= view.size[1]] or [view.size[1]]
+    place = began = climb.at(first, scales[-1])
+    for level, columns in enumerate(scales):
         if report is not None:
-            report(level, len(SCALES), f"registering at {columns} columns")
-        x = climb.up(x, min(columns, view.size[1]), np.repeat(steps, (3, 2, 1)))
-    return Registration(climb.motion(x), climb.correlation(x, min(SCALES[-1], view.size[1])), began, climb.evaluations)
+            report(level, len(scales), f"registering at {columns} columns")
+        place = climb.up(place.motion, columns)
+    return Registration(place.motion, place.correlation, began.correlation, climb.evaluations)
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where the body may be, and what the correlation does around: by a turn (radians) and a shift (mm) of its CT."""
+
+    motion: Float64[Tensor, "4 4"]
+    correlation: float
+    slope: Float64[Tensor, "6"]
+    bend: Float64[Tensor, "6 6"]
+    """Gauss and Newton's: how fast the edges move."""
 
 
 class _Climb:
-    """Six unknowns in the view's own axes (across, down, along the beam): degrees about them, then millimetres."""
+    """A body, the X-ray it is looked for in, and how many pictures were taken so far."""
 
-    def __init__(self, phantom: Phantom, view: View, target: Tensor, start: Tensor, engine: Engine) -> None:
-        self.phantom, self.view, self.start, self.engine = phantom, view, start.numpy(), engine
-        self.target = target.float()
-        axes = (view.u_step, view.v_step, view.normal)
-        self.axes = np.stack([axis.numpy() / axis.norm().item() for axis in axes], axis=1)
-        self.middle = self.start[:3, :3] @ phantom.grid.center.numpy() + self.start[:3, 3]
+    def __init__(self, phantom: Phantom, view: View, target: Tensor) -> None:
+        self.grid, self.view, self.target = phantom.grid, view, target.float()
         self.mass = phantom.density.sum(dim=0, keepdim=True).contiguous()
         self.evaluations = 0
-        self._scaled: dict[int, tuple[View, Tensor]] = {}
 
-    def motion(self, x: Float[ndarray, "6"]) -> Float64[Tensor, "4 4"]:
-        """The unknowns as a motion of the body."""
-        turn = Rotation.from_rotvec(self.axes @ np.radians(x[:3])).as_matrix()
-        moved = np.eye(4)
-        moved[:3, :3] = turn
-        moved[:3, 3] = self.middle - turn @ self.middle + self.axes @ x[3:]
-        return torch.from_numpy(moved @ self.start)
-
-    def at_scale(self, columns: int) -> tuple[View, Tensor]:
-        """The view and the X-ray with fewer pixels."""
-        if columns not in self._scaled:
-            rows = max(8, round(self.view.size[0] * columns / self.view.size[1]))
-            small = interpolate(self.target[None, None], (rows, columns), mode="area")[0, 0]
-            self._scaled[columns] = self.view.resized((rows, columns)), small
-        return self._scaled[columns]
-
-    def correlation(self, x: Float[ndarray, "6"], columns: int) -> float:
+    def at(self, motion: Tensor, columns: int) -> _Place:
         """How alike the pictures are. The view moves the other way, so that the engine's prepared body stays."""
         self.evaluations += 1
-        view, target = self.at_scale(columns)
-        picture = self.engine(self.mass, self.phantom.grid, view.moved(torch.linalg.inv(self.motion(x))))[0]
-        return gradient_correlation(picture, target)
+        view = self.view.resized(self.shape(min(max(columns, RAYS), self.view.size[1])))
+        seen = derivatives(self.mass, self.grid, view.moved(torch.linalg.inv(motion)))
+        pictures = torch.cat([seen.picture, seen.by_motion(self.grid.center)[0]])
+        mine, (theirs,) = _edges(_shrunk(pictures, self.shape(columns))), _edges(self.scaled(columns))
+        here, there = _unit(mine[0]), _unit(theirs)
+        moving = mine[1:] / _length(mine[0])
+        moving = moving - (moving * here).sum(dim=-1, keepdim=True) * here
+        slope, bend = (moving * there).sum(dim=(1, 2)), torch.einsum("aem,bem->ab", moving, moving)
+        return _Place(motion, float((here * there).sum() / 2), slope.double(), bend.double())
 
-    def up(self, x: Float[ndarray, "6"], columns: int, steps: Float[ndarray, "6"]) -> Float[ndarray, "6"]:
+    def up(self, motion: Tensor, columns: int) -> _Place:
         """From here to the next summit."""
-        found = minimize(
-            lambda y: -self.correlation(x + y * steps, columns),
-            np.zeros(6),
-            method="Powell",
-            bounds=[(-3.0, 3.0)] * 6,
-            options={"xtol": 1e-3, "ftol": 1e-7, "maxfev": 1500},
-        )
-        return np.asarray(x + found.x * steps)
+        place, damping = self.at(motion, columns), 1e-2
+        for _ in range(STEPS - 1):
+            curved = place.bend + damping * place.bend.diagonal().clamp(min=1e-12).diag()
+            step = torch.linalg.solve(curved, place.slope)
+            turn = torch.linalg.matrix_exp(_cross(step[:3]))
+            there = self.at(place.motion @ rigid(turn, self.grid.center, step[3:]), columns)
+            if there.correlation > place.correlation:
+                gain, place, damping = there.correlation - place.correlation, there, max(damping / 10, 1e-6)
+                if gain < GAIN:
+                    break
+            elif damping > 1e3:
+                break
+            else:
+                damping *= 10
+        return place
+
+    def shape(self, columns: int) -> tuple[int, int]:
+        """Rows and columns of a picture of so many columns."""
+        return max(8, round(self.view.size[0] * columns / self.view.size[1])), columns
+
+    def scaled(self, columns: int) -> Float[Tensor, "1 v u"]:
+        """The X-ray with fewer pixels."""
+        return _shrunk(self.target[None], self.shape(columns))
+
+
+def _shrunk(images: Float[Tensor, "n v u"], shape: tuple[int, int]) -> Float[Tensor, "n y x"]:
+    return images if images.shape[1:] == shape else interpolate(images[None], shape, mode="area")[0]
+
+
+def _edges(images: Float[Tensor, "n v u"]) -> Float[Tensor, "n 2 m"]:
+    """Horizontal and vertical derivatives, without their means."""
+    kernels = torch.stack([_SOBEL, _SOBEL.T])[:, None].to(images)
+    edges = conv2d(images[:, None], kernels).flatten(start_dim=2)
+    return edges - edges.mean(dim=-1, keepdim=True)
+
+
+def _length(edges: Float[Tensor, "2 m"]) -> Float[Tensor, "2 1"]:
+    return edges.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(edges.dtype).tiny)
+
+
+def _unit(edges: Float[Tensor, "2 m"]) -> Float[Tensor, "2 m"]:
+    return edges / _length(edges)
+
+
+def _cross(vector: Float64[Tensor, "3"]) -> Float64[Tensor, "3 3"]:
+    """The matrix that a cross product from the left is."""
+    return torch.linalg.cross(torch.eye(3, dtype=torch.float64), vector.expand(3, 3))
 
 
 _SOBEL = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
