@@ -481,14 +481,14 @@ def watch(name: str, first: int, minutes: float, library: Path | None) -> int:
     while (left := until - time.monotonic()) > 0:
         command = [sys.executable, "-X", "faulthandler", __file__, "--work", "--seed", str(number), "--minutes"]
         options = ["--library", str(library)] if library else []
-        environment = {**os.environ, "SKIAGRAPH_LEVEL": name}
+        environment, begun = {**os.environ, "SKIAGRAPH_LEVEL": name}, False
         with subprocess.Popen(
             [*command, str(left / 60), *options], stdout=subprocess.PIPE, text=True, env=environment
         ) as child:
             for line in child.stdout or ():
                 word, _, rest = line.rstrip().partition(" ")
                 if word == "case":
-                    number = int(rest)
+                    number, begun = int(rest), True
                 elif word == "went":
                     went[rest] += 1
                 elif word == "find":
@@ -497,6 +497,9 @@ def watch(name: str, first: int, minutes: float, library: Path | None) -> int:
         if child.returncode == 0:
             break
         finds += 1
+        if not begun:
+            print(f"{name}: the process ended with {child.returncode} before any case; see above", flush=True)
+            break
         print(f"{name}: case {number} ended the process with {child.returncode}; see above", flush=True)
         number += 1
     told = ", ".join(f"{count} {kind}" for kind, count in went.most_common())
