@@ -6,7 +6,7 @@
 # make bench-accuracy, make bench-registration, make bench-scatter   how right they are; how well a body is found again;
 #   the scatter estimate against its Monte Carlo
 # make gpu-check   parity and speed of the CUDA engine, where there is an NVIDIA GPU
-# make fuzz   odd fields, grids and views by the thousand, on a library with sanitizers; MINUTES=5
+# make fuzz   odd fields, grids and views by the thousand, on a library with sanitizers; MINUTES=5, SEED= for the same again
 # Choose a Python with PYTHON=, another torch build with TORCH=, your own CT with CT= LABELS= LANDMARKS=.
 
 PYTHON ?= python3
@@ -46,8 +46,9 @@ gpu-check: $(VENV)/.installed
 fuzz: $(VENV)/.tested
 	$(BIN)/python -m pip install --quiet cmake
 	$(BIN)/cmake -S core/native -B build/sanitized -DSKIAGRAPH_SANITIZE=ON
-	$(BIN)/cmake --build build/sanitized
-	$(BIN)/python core/benchmarks/fuzz.py --library build/sanitized/skiagraph_native.so --minutes $(MINUTES)
+	$(BIN)/cmake --build build/sanitized --parallel 2
+	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so)" $(BIN)/python \
+		core/benchmarks/fuzz.py --library build/sanitized/skiagraph_native.so --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench-accuracy: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/accuracy.py

@@ -247,10 +247,11 @@ def along(axis: int) -> Iterator[None]:
     """The reference with all rays cut into slices across one axis, as the sliced engine cuts them."""
     before = reference.bundles
 
-    def bundle(grid: Grid, view: View, device: torch.device) -> Iterator[reference.Rays]:
-        source, pixels = transform(grid.ijk_from_world, view.source), view.pixels().reshape(-1, 3)
-        every, lengths = torch.ones(view.size, dtype=torch.bool), (pixels - view.source).norm(dim=-1)
-        yield reference.Rays(every, axis, source, transform(grid.ijk_from_world, pixels) - source, lengths)
+    def bundle(grid: Grid, source: Tensor, pixels: Tensor, device: torch.device) -> Iterator[reference.Rays]:
+        every = torch.ones(pixels.shape[:2], dtype=torch.bool)
+        start, ends = transform(grid.ijk_from_world, source), transform(grid.ijk_from_world, pixels).reshape(-1, 3)
+        lengths = (pixels - source).norm(dim=-1).reshape(-1)
+        yield reference.Rays(every, axis, start.expand_as(ends), ends - start, lengths)
 
     reference.bundles = bundle
     try:

@@ -74,9 +74,13 @@ Vary = Callable[[Body, Decompose, torch.Generator], Scene]
 """What becomes of a body, and how it is decomposed, before any picture is taken of it."""
 
 
-def as_it_is(scene: Scene, target: Target, rng: torch.Generator) -> Scene:
+@dataclass(frozen=True)
+class AsItIs:
     """Nothing is added."""
-    return scene
+
+    def __call__(self, scene: Scene, target: Target, rng: torch.Generator) -> Scene:
+        """The same scene."""
+        return scene
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,14 @@ class Recipe:
     technique: Technique = field(default_factory=Technique)
     variation: Vary = field(default_factory=Variation)
     """What is changed of a body before any picture is taken of it."""
-    dress: Dress = as_it_is
+    dress: Dress = field(default_factory=AsItIs)
     reference: str = ""
     """Where the figures come from."""
 
     @property
     def dresses(self) -> bool:
         """Whether anything is added to the scene."""
-        return self.dress is not as_it_is
+        return not isinstance(self.dress, AsItIs)
 
     def device(self, pixels: int, rng: torch.Generator) -> CArm:
         """A device for one sample."""

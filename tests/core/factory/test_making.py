@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from skiagraph.errors import DataError
+from skiagraph.experiments.presets import PRESETS
 from skiagraph.factory.card import finish
 from skiagraph.factory.coding import decode
 from skiagraph.factory.making import begin, done_in, make_here, make_subject
@@ -34,6 +35,12 @@ def made(order: Order, folder: Path) -> Path:
         make_subject(order, subject, folder)
     finish(order, folder)
     return folder
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_set_says_of_its_recipe_is_the_same_in_every_process(name, order):
+    """Nothing in it is an address in memory."""
+    assert " at 0x" not in replace(order, recipe=PRESETS[name]).as_json()["recipe"]
 
 
 def test_every_sample_has_one_shard_and_every_body_one_split(order):
