@@ -185,7 +185,7 @@ def test_a_ct_is_found_again_in_its_x_ray(patient, tmp_path):
     apart = transform(float64(said["world_from_body"]), points) - transform(motion, points)
     assert said["trusted"]
     assert said["landmarks"]["rms_px"] < 0.01
-    assert apart.norm(dim=1).mean() < 1.0, "millimetres, on voxels of five"
+    assert apart.norm(dim=1).mean() < 1.5, "millimetres, on voxels of five"
     seen, truth = read_record(tmp_path / "found.json").keypoints, read_record(tmp_path / "x.json").keypoints
     assert (seen.uv - truth.uv).abs().max() < 0.5
 
