@@ -151,14 +151,15 @@ def number(value: float) -> str:
 def page(tables: Sequence[Table], verdict: Sequence[str], rows: Sequence[Row]) -> str:
     """All of it as Markdown."""
     dates = sorted({row.date for row in rows})
-    when = f" {dates[0]} to {dates[-1]}" if dates else ""
+    when = f" {' to '.join(dict.fromkeys((dates[0], dates[-1])))}" if dates else ""
     about = (
         f"Measured{when} on {rows[0].machine if rows else 'no machine yet'}, written by `make bench`. Milliseconds are "
-        "medians a view, one thread unless said. Each engine is a process of its own and takes turns with a plain "
-        "single-precision Joseph projector in C++: ÷ Joseph is the median of the ratios of their CPU times in a turn, "
-        "÷ ours the ratio of two such ratios. Errors are ||found - exact|| / ||exact|| for 45 ellipsoids, also divided "
-        "by the Joseph projector's on the same views, and, smooth, for two Gaussian blobs in 256³ voxels. Peak memory "
-        "is all a process held, with its libraries and the volume."
+        "medians a view, one thread unless said; wall times also tell how busy the machine was. Each engine is a "
+        "process of its own and takes turns with a plain single-precision Joseph projector in C++: ÷ Joseph is the "
+        "median of the ratios of their CPU times in a turn, ÷ ours the ratio of two such ratios. Errors are "
+        "||found - exact|| / ||exact|| for 45 ellipsoids, also divided by the Joseph projector's on the same views, "
+        "and, smooth, for two Gaussian blobs in 256³ voxels. Peak memory is all a process held, with its libraries and "
+        "the volume."
     )
     absent = (
         "Not measured: ASTRA (3-D), TIGRE and DeepDRR need an NVIDIA GPU; LEAP is not on PyPI; gVirtualXRay sees "
