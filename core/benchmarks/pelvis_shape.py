@@ -46,6 +46,8 @@ def modes_of(shapes: np.ndarray, count: int) -> np.ndarray:
     """The principal components, what one standard deviation of each does."""
     centred = (shapes - shapes.mean(0)).reshape(len(shapes), -1)
     _, scale, basis = np.linalg.svd(centred, full_matrices=False)
+    # A mode's sign is nobody's choice: its largest entry is positive, on every machine.
+    basis = basis * np.sign(basis[np.arange(len(basis)), np.abs(basis).argmax(1)])[:, None]
     deviation = scale[:count, None] / np.sqrt(len(shapes) - 1)
     return (basis[:count] * deviation).reshape(-1, *shapes.shape[1:])
 
@@ -349,11 +351,22 @@ def raters(folder: Path, model: ShapeModel, named: dict[str, np.ndarray]) -> Non
         shape = PelvisShape.from_vertices(fitted.vertices)
         turn, shift = rigid_onto(shape.vertices, fitted.vertices)
         placed = {name: turn @ point.numpy() + shift for name, point in zip(LANDMARK_NAMES, shape.landmarks.points)}
+        upright_hips = [Surface((bones[part].vertices - shift) @ turn, bones[part].faces) for part in PARTS[:2]]
+        heads = [shape.landmarks[f"{side}_femoral_head"].numpy() for side in ("left", "right")]
+        _, _, picks = framed(*upright_hips, heads, rounds=3)
+        by_rule = {
+            f"{side}_anterior_superior_iliac_spine": turn @ pick["anterior_superior_iliac_spine"] + shift
+            for side, pick in zip(("left", "right"), picks)
+        }
         carried_spines = dict(zip(names, landmarks_of(fitted.vertices, named)))
         for side in ("left", "right"):
             said = [one[f"{side.capitalize()} ASIS"] for one in pelves[path.stem]]
             spine = np.mean(said, axis=0)
-            for what, points in (("as the package finds it", placed), ("by its vertex", carried_spines)):
+            for what, points in (
+                ("by the rule on the surface as scanned", by_rule),
+                ("as the package finds it on the fitted model", placed),
+                ("by its vertex of the fitted model", carried_spines),
+            ):
                 off.setdefault(f"ASIS {what}, from the raters' mean", []).append(
                     float(np.linalg.norm(points[f"{side}_anterior_superior_iliac_spine"] - spine))
                 )

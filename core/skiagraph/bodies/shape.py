@@ -34,6 +34,8 @@ PARTS = ("left_hemipelvis", "right_hemipelvis", "upper_sacrum")
 HEADS = ("left_femoral_head", "right_femoral_head")
 ABOVE_SYMPHYSIS, NEARLY = 72.0, 6.0
 """Millimetres above the symphysis from which the crest is searched for its spine, and how much less far in front."""
+FLAT = 1.0
+"""Millimetres within which the front of a crest is flat: its middle is the spine."""
 SPREAD = 1.0
 """Standard deviations of a drawn coefficient."""
 
@@ -200,7 +202,8 @@ def _landmarks(vertices: Float[ndarray, "v 3"]) -> Landmarks:
             faces = faces[inside[faces, 2].min(1) > ABOVE_SYMPHYSIS]
             front = inside[faces, 1].min(1)
             cloud = Surface(inside, faces[front < front.min() + NEARLY]).cloud(0.7).points
-            foremost = cloud[cloud[:, 1].argmin()]
+            middle = cloud[cloud[:, 1] < cloud[:, 1].min() + FLAT].mean(0)
+            foremost = cloud[np.linalg.norm(cloud - middle, axis=1).argmin()]
             points[spine] = frame.world_from_pelvis.numpy() @ foremost + frame.origin.numpy()
     return Landmarks.of({name: point.tolist() for name, point in points.items()})
 

@@ -23,6 +23,8 @@ FACING = 0.5
 """Cosine between two normals below which points are not each other's."""
 TRIM = (40.0, 4.0)
 """Millimetres beyond which a closest point counts for nothing, at first and at last."""
+CALLING = 8000
+"""Points of a bone, about, that look for the vertex closest to them."""
 WIDTHS = (24.0, 16.0, 10.0, 7.0, 5.0, 5.0)
 """Millimetres over which the smooth rest is alike, round after round."""
 
@@ -91,7 +93,7 @@ def fit(
         coefficients = _modes_onto(model, (target[found] - shift) @ turn, found, prior=4.0 * (1 - share) + 0.25)
     vertices = model.at(coefficients) @ turn.T + shift
     for width in WIDTHS:
-        target, found, _ = _closest(model, vertices, bones, trees, 2 * TRIM[1])
+        target, found, _ = _closest(model, vertices, bones, trees, max(1.5 * width, 2 * TRIM[1]))
         vertices = vertices + smooth_shift(vertices[found], (target - vertices)[found], vertices, width)
     target, found, normals = _closest(model, vertices, bones, trees, TRIM[1])
     residual = np.full(len(vertices), np.nan)
@@ -152,7 +154,11 @@ def _closest(
     trees: Mapping[str, cKDTree],
     trim: float,
 ) -> tuple[Float[ndarray, "v 3"], Bool[ndarray, "v"], Float[ndarray, "v 3"]]:
-    """Where each vertex's bone is closest to it, whether that counts, and the bone's normal there."""
+    """Where each vertex is pulled, whether by anything, and the bone's normal there.
+
+    By what of its bone is closest to it, and by what of its bone it is closest to: without the latter a crest or a
+    spine that the model has too short would never be drawn out, since the bone's flank is always nearer than its tip.
+    """
     target, out = vertices.copy(), np.zeros_like(vertices)
     counts = np.zeros(len(vertices), dtype=bool)
     for name, bone in bones.items():
@@ -163,15 +169,33 @@ def _closest(
         found = np.isfinite(distance)
         nearest = np.where(found, nearest, 0)
         facing = found & (np.einsum("vni,vi->vn", bone.normals[nearest], normals) > FACING)
-        first = facing.argmax(1)
-        chosen = nearest[np.arange(len(mine)), first]
+        chosen = nearest[np.arange(len(mine)), facing.argmax(1)]
         n = bone.normals[chosen]
         # To the tangent plane there, so that the pitch of the points does not pull sideways.
         gap = bone.points[chosen] - vertices[mine]
         across = np.einsum("vi,vi->v", gap, n)[:, None] * n
-        target[mine] += np.where(np.linalg.norm(gap, axis=1, keepdims=True) < 4, across, gap)
-        counts[mine], out[mine] = facing.any(1), n
+        gap = np.where(np.linalg.norm(gap, axis=1, keepdims=True) < 4, across, gap)
+        any_facing = facing.any(1)
+        pull, calls = _called(bone, vertices[mine], normals, trim)
+        share = any_facing.astype(float) + (calls > 0)
+        target[mine] += (gap * any_facing[:, None] + pull) / np.maximum(share, 1)[:, None]
+        counts[mine], out[mine] = share > 0, n
     return target, counts, out
+
+
+def _called(
+    bone: Cloud, vertices: Float[ndarray, "v 3"], normals: Float[ndarray, "v 3"], trim: float
+) -> tuple[Float[ndarray, "v 3"], Int[ndarray, "v"]]:
+    """The mean way from each vertex to the points of a bone it is the closest to, and how many they are."""
+    step = max(1, len(bone.points) // CALLING)
+    points, facing = bone.points[::step], bone.normals[::step]
+    distance, nearest = cKDTree(vertices).query(points, distance_upper_bound=trim, workers=-1)
+    hit = np.flatnonzero(np.isfinite(distance))
+    hit = hit[np.einsum("pi,pi->p", facing[hit], normals[nearest[hit]]) > FACING]
+    at, gap = nearest[hit], points[hit] - vertices[nearest[hit]]
+    calls = np.bincount(at, minlength=len(vertices))
+    pull = np.stack([np.bincount(at, gap[:, axis], len(vertices)) for axis in range(3)], -1)
+    return pull / np.maximum(calls, 1)[:, None], calls
 
 
 def _modes_onto(
