@@ -35,7 +35,7 @@ bench-quick: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/speed.py
 
 bench: $(VENV)/.tested
-	$(BIN)/python core/benchmarks/bench.py $(ARGS)
+	$(BIN)/python core/benchmarks/bench.py --torch "$(TORCH)" $(ARGS)
 
 bench-scatter: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/scatter.py
