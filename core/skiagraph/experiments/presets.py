@@ -65,11 +65,12 @@ COVID = Recipe(
     (),
     (LESION,),
     Box((5.0, 5.0, 5.0), (10.0, 10.0, 10.0)),
-    devices=DevicePrior((1020.0, 1020.0), (0.343, 0.637), (298.0, 298.0)),
+    devices=DevicePrior((1020.0, 1020.0), (0.343, 0.637), (430.0, 430.0)),
     collimator=Collimator(chance=0.0),
     variation=Lesions(),
     reference="Gao 2022 (SyntheX), COVID-19: 5 degrees about each axis, source to isocentre 350 to 650 mm, the CT "
-    "sheared by up to 30 degrees. The lesions are grown by us: a demonstration, not patients' disease",
+    "sheared by up to 30 degrees. The panel, 17 inches, is ours: so near the tube a smaller one "
+    "shows half a lung. The lesions are grown by us: a demonstration, not patients' disease",
 )
 
 PRESETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (HIP, HIP_AP, HIP_SYNTHEX, HIP_HARDWARE, TOOL, COVID)}
