@@ -15,7 +15,7 @@ from torch.nn.functional import conv2d, interpolate
 
 from skiagraph.drr.gradient import derivatives
 from skiagraph.errors import GeometryError
-from skiagraph.geometry import View, rigid
+from skiagraph.geometry import View, rigid, rotation
 from skiagraph.physics.phantom import Phantom
 
 Progress = Callable[[int, int, str], None]
@@ -28,6 +28,8 @@ RAYS = 96
 """Columns of rays at the least: coarser pictures are averaged from these, as the X-ray is."""
 STEPS = 30
 """Pictures taken at each scale at the most."""
+AGAIN = (6.0, 12.0)
+"""Degrees and millimetres by which, about and along each axis, a climb that failed begins elsewhere. Ours."""
 GAIN = 1e-6
 """Correlation gained by a step below which a summit is reached."""
 
@@ -66,20 +68,37 @@ def register(
     """The pose of a body in a single X-ray of known source and panel, from a pose nearby.
 
     `attenuation` is the X-ray as -log of the transmission, or anything that grows with what was in the way. `start`
-    is a motion of the body to begin with; where it is, if none is given.
+    is a motion of the body to begin with; where it is, if none is given. A climb that ends on no summit to be trusted
+    begins again beside the start, up to twelve times; the best is kept.
     """
     if tuple(attenuation.shape) != view.size:
-        found = tuple(attenuation.shape)
-        raise GeometryError(f"an X-ray of {found} pixels with a view of {view.size}; give its own view")
+        raise GeometryError(
+            f"an X-ray of {tuple(attenuation.shape)} pixels with a view of {view.size}; give its own view"
+        )
     first = torch.eye(4, dtype=torch.float64) if start is None else start
     climb = _Climb(phantom, view, attenuation)
     scales = [columns for columns in SCALES if columns <= view.size[1]] or [view.size[1]]
-    place = began = climb.at(first, scales[-1])
-    for level, columns in enumerate(scales):
-        if report is not None:
-            report(level, len(scales), f"registering at {columns} columns")
-        place = climb.up(place.motion, columns)
-    return Registration(place.motion, place.correlation, began.correlation, climb.evaluations)
+    best = began = climb.at(first, scales[-1])
+    for beside in (torch.eye(4, dtype=torch.float64), *_beside(phantom.grid.center)):
+        motion = first @ beside
+        for level, columns in enumerate(scales):
+            if report is not None:
+                report(level, len(scales), f"registering at {columns} columns")
+            place = climb.up(motion, columns)
+            motion = place.motion
+        best = max(best, place, key=lambda one: one.correlation)
+        found = Registration(best.motion, best.correlation, began.correlation, climb.evaluations)
+        if found.trusted:
+            break
+    return found
+
+
+def _beside(center: Float64[Tensor, "3"]) -> list[Float64[Tensor, "4 4"]]:
+    """Small motions of a body: a turn about each axis either way, then a shift along each either way."""
+    degrees, millimetres = AGAIN
+    still, axes = torch.eye(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)
+    turns = [rigid(rotation(axis, sign * degrees), center) for axis in "xyz" for sign in (1, -1)]
+    return turns + [rigid(still, center, sign * millimetres * axis) for axis in axes for sign in (1, -1)]
 
 
 @dataclass(frozen=True, eq=False)

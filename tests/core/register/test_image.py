@@ -6,6 +6,7 @@ from skiagraph.drr.display import attenuation
 from skiagraph.drr.render import HEURISTIC, NAIVE, REALISTIC
 from skiagraph.errors import GeometryError
 from skiagraph.geometry import float64, rigid, rotation, transform
+from skiagraph.register import image
 from skiagraph.register.image import gradient_correlation, register
 
 
@@ -34,11 +35,23 @@ def test_a_picture_of_something_else_is_not_trusted(body, view, rng):
     assert not register(NAIVE.decompose(body.volume), view, noise).trusted
 
 
+def test_a_climb_that_fails_begins_again_beside_its_start_and_the_best_is_kept(body, view, rng):
+    """Noise has no summit to be trusted: all thirteen starts are climbed from, and none ends below the first."""
+    noise, phantom = torch.randn(view.size, generator=rng), NAIVE.decompose(body.volume)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image, "_beside", lambda center: [])
+        once = register(phantom, view, noise)
+    again = register(phantom, view, noise)
+    assert again.evaluations > 5 * once.evaluations
+    assert again.correlation >= once.correlation
+    assert torch.allclose(torch.linalg.det(again.world_from_body[:3, :3]), float64(1.0))
+
+
 def test_gradient_correlation_does_not_care_for_the_grey_scale(rng):
-    image = torch.rand(40, 50, generator=rng)
-    assert gradient_correlation(image, 3 * image + 7) == pytest.approx(1.0, abs=1e-5)
-    assert gradient_correlation(image, -image) == pytest.approx(-1.0, abs=1e-5)
-    assert gradient_correlation(image, torch.ones(40, 50)) == 0.0
+    picture = torch.rand(40, 50, generator=rng)
+    assert gradient_correlation(picture, 3 * picture + 7) == pytest.approx(1.0, abs=1e-5)
+    assert gradient_correlation(picture, -picture) == pytest.approx(-1.0, abs=1e-5)
+    assert gradient_correlation(picture, torch.ones(40, 50)) == 0.0
 
 
 def test_an_x_ray_of_another_size_is_refused(body, view):
