@@ -44,7 +44,7 @@ class Balls:
 
     @cached_property
     def _tree(self) -> cKDTree:
-        lift = np.sqrt(self.radii.max() ** 2 - self.radii**2)
+        lift = np.sqrt(np.maximum(self.radii.max() ** 2 - self.radii**2, 0.0))  # rounding may leave less than nothing
         return cKDTree(np.c_[self.centers, lift], leafsize=32)
 
     def box(self) -> Float[ndarray, "2 3"]:
