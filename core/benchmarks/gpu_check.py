@@ -39,6 +39,7 @@ from skiagraph.drr.engines import ENGINES, engine
 from skiagraph.errors import BackendError
 from skiagraph.geometry import Grid, View, float64, rotation
 from skiagraph.physics.materials import MATERIALS
+from skiagraph.physics.quadrature import every_energy
 from skiagraph.physics.spectrum import Spectrum
 from skiagraph.physics.transmit import transmit
 
@@ -198,9 +199,8 @@ def same_spectrum(ledger: Ledger) -> None:
 
 
 def by_energy(spectrum: Spectrum, response: Tensor, materials: Sequence) -> tuple[Tensor, Tensor, Tensor]:
-    weight = spectrum.photons * response / (spectrum.photons * response).sum()
-    spread = weight * spectrum.energies / (spectrum.photons * response).sum()
-    return weight, spread, torch.stack([one.attenuation(spectrum.energies) for one in materials])
+    beam = every_energy(materials, spectrum, response)
+    return beam.signal, beam.variance, beam.attenuation.T
 
 
 def speeds(ledger: Ledger, small: bool) -> None:
@@ -260,8 +260,8 @@ def spectral_speed(ledger: Ledger, field: Tensor, grid: Grid) -> None:
     materials = [MATERIALS[name] for name in ("muscle", "cortical_bone", "titanium")]
     for bins in (10, 60):
         spectrum = Spectrum.tube(90.0)
-        every = torch.linspace(0, len(spectrum.energies) - 1, bins).round().long()
         weight, spread, attenuation = by_energy(spectrum, torch.ones_like(spectrum.energies), materials)
+        every = torch.linspace(0, len(weight) - 1, bins).round().long()
         given = (weight[every], spread[every], attenuation[:, every])
         case = f"{PIXELS[-1]}², batch of 8, 3 materials, {bins} energies"
         report(ledger, "cuda", case, 8, lambda given=given: cuda.expose(split, grid, view, *given))

@@ -268,8 +268,7 @@ def tables(left: np.ndarray, triangles: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-ABOUT = {
-    "title": "Readings of the average left hip bone of 40 adults, from the side and from the front",
+ATLAS = {
     "licence": "CC-BY-4.0",
     "licence_url": "https://creativecommons.org/licenses/by/4.0/",
     "source": "Open Source Atlas of Pelvis Segmentations and Surgical Trajectories, I-STAR Lab, Johns Hopkins "
@@ -278,6 +277,10 @@ ABOUT = {
     "credit": "Han R, Uneri A, De Silva T, Ketcha M, Goerres J, Vogt S, Kleinszig G, Osgood G, Siewerdsen J H. "
     "Atlas-based automatic planning and 3D-2D fluoroscopic guidance in pelvic trauma surgery. "
     "Phys Med Biol 64 (2019) 095022. https://doi.org/10.1088/1361-6560/ab1456",
+}
+ABOUT = {
+    "title": "Readings of the average left hip bone of 40 adults, from the side and from the front",
+    **ATLAS,
     "changes": "mean of all subjects; acetabulum filled; read off as two outlines, a foramen and two plates; thinned "
     "and rounded; eight corners of SIDE_OUTLINE moved by hand to the acetabular notch",
     "frame": "anterior pelvic plane, left side: x to the left, y to the back, z to the head, "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pelvis_readings import Pelvis, anterior_plane_upright, hip_center, rotation_onto, symmetric
+from pelvis_readings import ATLAS, Pelvis, anterior_plane_upright, hip_center, rotation_onto, symmetric
 from safetensors.numpy import save_file
 from scipy import ndimage
 from scipy.io import loadmat
@@ -255,14 +255,7 @@ def model_of(shapes: np.ndarray, subjects: Subjects, count: int) -> ShapeModel:
 
 ABOUT = {
     "title": "Joint shape of both hip bones and the upper sacrum of 40 adults: mean, modes, and where landmarks are",
-    "licence": "CC-BY-4.0",
-    "licence_url": "https://creativecommons.org/licenses/by/4.0/",
-    "source": "Open Source Atlas of Pelvis Segmentations and Surgical Trajectories, I-STAR Lab, Johns Hopkins "
-    "University; https://github.com/rhan93/Altas-of-Pelvis-Segmentation-and-Trajectory-Planning, commit b287d0b, "
-    "CC BY 4.0; its surfaces are of CTs of the TCIA collection CT Lymph Nodes, https://doi.org/10.7937/K9/TCIA.2015.AQIIDCNM",
-    "credit": "Han R, Uneri A, De Silva T, Ketcha M, Goerres J, Vogt S, Kleinszig G, Osgood G, Siewerdsen J H. "
-    "Atlas-based automatic planning and 3D-2D fluoroscopic guidance in pelvic trauma surgery. "
-    "Phys Med Biol 64 (2019) 095022. https://doi.org/10.1088/1361-6560/ab1456",
+    **ATLAS,
     "changes": "subjects aligned rigidly; principal components; landmarks and surfaces named by geometric rules",
     "frame": "anterior pelvic plane: x to the left, y to the back, z to the head, "
     "zero midway between the femoral heads",

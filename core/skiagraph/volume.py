@@ -136,3 +136,8 @@ class Body:
     volume: Volume
     labels: Labels
     landmarks: Landmarks
+
+    def moved(self, world_from_world: Float64[Tensor, "4 4"]) -> "Body":
+        """The same body after a motion of the world."""
+        volume, labels = self.volume.moved(world_from_world), self.labels.moved(world_from_world)
+        return Body(volume, labels, self.landmarks.moved(world_from_world))

@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 
-from skiagraph.carm import CArm
 from skiagraph.drr.render import FIDELITIES, REALISTIC, Renderer
 from skiagraph.drr.scene import Scene
 from skiagraph.factory.chance import Range, log_uniform, uniform
@@ -107,7 +106,3 @@ class Recipe:
     def dresses(self) -> bool:
         """Whether anything is added to the scene."""
         return not isinstance(self.dress, AsItIs)
-
-    def device(self, pixels: int, rng: torch.Generator) -> CArm:
-        """A device for one sample."""
-        return self.devices(pixels, rng)

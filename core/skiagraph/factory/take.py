@@ -62,7 +62,7 @@ def take(stage: Stage, recipe: Recipe, size: int, number: int, nth: int, seed: i
     def rng(purpose: str) -> torch.Generator:
         return generator_for(seed, purpose, number)
 
-    carm = recipe.device(size, rng("device"))
+    carm = recipe.devices(size, rng("device"))
     view = recipe.views(stage.target, carm, nth, rng("view"))
     setting = recipe.technique.setting(rng("technique"))
     renderer = recipe.technique.renderer(setting)

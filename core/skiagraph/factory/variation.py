@@ -11,7 +11,7 @@ from skiagraph.drr.scene import SOFT_TISSUE_HU, Scene, articulated
 from skiagraph.factory.chance import either_side, turn_about_axes, uniform
 from skiagraph.geometry import Point, rigid
 from skiagraph.physics.phantom import Decompose
-from skiagraph.volume import Body, Labels, Landmarks, Volume
+from skiagraph.volume import Body, Landmarks, Volume
 
 FEMORA = ("left_femur", "right_femur")
 
@@ -36,7 +36,7 @@ class Variation:
         density = 1.0 + either_side(rng, self.density)
         turns = {name: turn_about_axes(rng, self.hips[0], self.hips[1], self.hips[2]) for name in FEMORA}
         moves = uniform(rng, 0.0, 1.0) < self.moving
-        changed = _mineralised(_stretched(body, affine), density)
+        changed = _mineralised(body.moved(affine), density)
         motions = {name: motion for name in FEMORA if (motion := _about_head(changed, name, turns[name])) is not None}
         return articulated(changed, decompose, motions) if moves and motions else Scene.of(changed, decompose)
 
@@ -50,15 +50,6 @@ def _affine(most: float, center: Point, rng: torch.Generator) -> Float64[Tensor,
     size = either_side(rng, most)
     strain = torch.tensor([[either_side(rng, most / 3) for _ in range(3)] for _ in range(3)], dtype=torch.float64)
     return rigid((1.0 + size) * torch.eye(3, dtype=torch.float64) + (strain + strain.T) / 2, center)
-
-
-def _stretched(body: Body, affine: Tensor) -> Body:
-    volume, labels = body.volume, body.labels
-    return Body(
-        Volume(volume.hu, volume.grid.moved(affine)),
-        Labels(labels.index, labels.grid.moved(affine), labels.names),
-        body.landmarks.moved(affine),
-    )
 
 
 def _mineralised(body: Body, factor: float) -> Body:

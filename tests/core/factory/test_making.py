@@ -21,10 +21,6 @@ from skiagraph.factory.order import Order
 from skiagraph.factory.subjects import parametric, stored
 
 
-def quietly(done: int, total: int, doing: str) -> None:
-    """Report to nobody."""
-
-
 def hashes(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.tar"))}
 
@@ -63,7 +59,7 @@ def test_splits_hold_out_whole_bodies_whatever_their_order(order):
 
 def test_a_set_is_the_same_to_the_bit_here_and_on_several_processes(order, tmp_path):
     made(order, tmp_path / "one")
-    make_here(order, tmp_path / "two", 2, quietly)
+    make_here(order, tmp_path / "two", 2, silent)
     finish(order, tmp_path / "two")
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two") and len(hashes(tmp_path / "one")) == 6
     cards = [(tmp_path / name / "dataset.json").read_text(encoding="utf-8") for name in ("one", "two")]
@@ -117,6 +113,7 @@ def test_every_label_of_a_set_agrees_with_its_matrix(order, tmp_path):
 COMMAND = """
 import sys
 from skiagraph.cli import main
+from skiagraph.tasks.task import silent
 if __name__ == "__main__":
     main(sys.argv[1:])
 """

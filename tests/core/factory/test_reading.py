@@ -23,15 +23,12 @@ from skiagraph.factory.recipe import Technique
 from skiagraph.factory.subjects import stored
 from skiagraph.io.markups import read_keypoints
 from skiagraph.io.pictures import read_xray
+from skiagraph.tasks.task import silent
 
 # pycocotools still calls numpy's old names; WebDataset leaves it to the collector to close what it opened itself.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:pycocotools", "ignore::DeprecationWarning:pycocotools._mask"
 )
-
-
-def quietly(done: int, total: int, doing: str) -> None:
-    """Report to nobody."""
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +73,7 @@ def test_plain_webdataset_opens_a_set(samples):
 
 
 def test_pycocotools_finds_the_same_points_and_masks(samples, tmp_path):
-    to_coco(samples, tmp_path, quietly)
+    to_coco(samples, tmp_path, silent)
     coco = COCO(tmp_path / "annotations_train.json")
     names = coco.loadCats([1])[0]["keypoints"]
     assert tuple(names) == samples.landmarks
@@ -106,7 +103,7 @@ def test_run_lengths_begin_with_what_is_not_there():
 
 
 def test_a_monai_label_folder_has_pictures_and_final_labels(samples, tmp_path):
-    files = to_monailabel(samples, tmp_path, quietly)
+    files = to_monailabel(samples, tmp_path, silent)
     assert len(files) == 11
     for taken, file in zip(samples.samples(), files):
         view = read_xray(file).view
@@ -117,7 +114,7 @@ def test_a_monai_label_folder_has_pictures_and_final_labels(samples, tmp_path):
 
 
 def test_an_overview_counts_what_the_records_say(samples):
-    found = overview(samples, quietly)
+    found = overview(samples, silent)
     visible = sum(int(taken.sample.keypoints.visible.sum()) for taken in samples.samples())
     assert int(found.visible.sum()) == visible == len(found.places)
     assert (found.known == 11).all() and not found.twins
