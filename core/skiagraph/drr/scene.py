@@ -32,6 +32,11 @@ class Scene:
     labels: tuple[Labels, ...]
     landmarks: Landmarks
 
+    @property
+    def structures(self) -> set[str]:
+        """The names of all that is labelled."""
+        return {name for labels in self.labels for name in labels.names.values()}
+
     @classmethod
     def of(cls, body: Body, decompose: Decompose) -> "Scene":
         """One body as it is."""

@@ -29,15 +29,15 @@ Progress = Callable[[int, int, str], None]
 
 def make_subject(order: Order, subject: int, folder: Path) -> int:
     """Make the shards of one body that are not there yet; how many samples were made."""
-    missing = [shard for shard in order.of_subject(subject) if not (folder / shard.name).exists()]
-    if not missing:
+    to_do = [shard for shard in order.of_subject(subject) if not (folder / shard.name).exists()]
+    if not to_do:
         return 0
     who = order.subjects[subject]
     patient = who.load()
-    for shard in missing:
+    for shard in to_do:
         stage = Stage.of(who.name, patient, order.recipe, order.seed, shard.nth)
         write_shard(folder / shard.name, samples_of(order, shard, stage))
-    return sum(shard.count for shard in missing)
+    return sum(shard.count for shard in to_do)
 
 
 def samples_of(order: Order, shard: Shard, stage: Stage) -> list[Encoded]:
@@ -72,10 +72,15 @@ def begin(order: Order, folder: Path) -> None:
         write_json(path, wanted)
 
 
+def missing(order: Order, folder: Path) -> list[Shard]:
+    """The shards of an order that are not there yet."""
+    there = {path.name for path in folder.glob("*.tar")}
+    return [shard for shard in order.shards if shard.name not in there]
+
+
 def done_in(order: Order, folder: Path) -> int:
     """How many of an order's samples are there."""
-    there = {path.name for path in folder.glob("*.tar")}
-    return sum(shard.count for shard in order.shards if shard.name in there)
+    return order.count - sum(shard.count for shard in missing(order, folder))
 
 
 def make_here(order: Order, folder: Path, workers: int, report: Progress) -> None:
@@ -106,8 +111,7 @@ def make_here(order: Order, folder: Path, workers: int, report: Progress) -> Non
 
 def unfinished(order: Order, folder: Path) -> list[int]:
     """The bodies some of whose shards are missing."""
-    there = {path.name for path in folder.glob("*.tar")}
-    return list(dict.fromkeys(shard.subject for shard in order.shards if shard.name not in there))
+    return list(dict.fromkeys(shard.subject for shard in missing(order, folder)))
 
 
 def _raise_first(finished: "set[Future[int]]") -> None:

@@ -36,7 +36,7 @@ class Stage:
         """
         decompose = recipe.technique.base.decompose
         scene = recipe.variation(_body(patient), decompose, generator_for(seed, "body", subject, turn))
-        known = {name for labels in scene.labels for name in labels.names.values()} | set(scene.landmarks.names)
+        known = scene.structures | set(scene.landmarks.names)
         if not recipe.dresses and not known & {*recipe.structures, *recipe.landmarks}:
             raise DataError(
                 f"{subject} has none of the landmarks and structures of {recipe.name!r}; give a body with labels or "
@@ -70,7 +70,7 @@ def take(stage: Stage, recipe: Recipe, size: int, number: int, nth: int, seed: i
     window = recipe.collimator(view.size, rng("collimator"))
     field = window.mask(view.size)
     image = torch.where(field, renderer(scene.phantoms, view, rng("noise")), LEAK)
-    known = {name for labels in scene.labels for name in labels.names.values()}
+    known = scene.structures
     structures = tuple(name for name in recipe.structures if name in known)
     masks = shadows(scene.labels, view, structures) & field
     record = Record.of(

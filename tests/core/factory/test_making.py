@@ -19,6 +19,7 @@ from skiagraph.factory.coding import decode
 from skiagraph.factory.making import begin, done_in, make_here, make_subject
 from skiagraph.factory.order import Order
 from skiagraph.factory.subjects import parametric, stored
+from skiagraph.tasks.task import silent
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -113,7 +114,6 @@ def test_every_label_of_a_set_agrees_with_its_matrix(order, tmp_path):
 COMMAND = """
 import sys
 from skiagraph.cli import main
-from skiagraph.tasks.task import silent
 if __name__ == "__main__":
     main(sys.argv[1:])
 """
