@@ -14,10 +14,12 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from skiagraph.errors import SkiagraphError
+from skiagraph.errors import FoundWrong, SkiagraphError
 from skiagraph.tasks.request import TASKS, Run
 from skiagraph.tasks.task import perform
 
+FOUND_WRONG = 1
+"""Exit code of a check that found something wrong."""
 USER_ERROR = 2
 """Exit code for what the user can put right."""
 CANCELLED = 130
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
     except SkiagraphError as error:
         _say(str(error))
-        raise SystemExit(USER_ERROR) from None
+        raise SystemExit(FOUND_WRONG if isinstance(error, FoundWrong) else USER_ERROR) from None
     except KeyboardInterrupt:
         _say("cancelled; nothing half-written is left")
         sys.stderr.flush()
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parsed(given: list[str]) -> Any:
     """The task that flags ask for; what is wrong with them in one line."""
     said = io.StringIO()
+    if (words := " ".join(given[:2])) in TASKS:  # a command of two words, such as `data check`
+        given = [words, *given[2:]]
     try:
         with redirect_stderr(said):
             return tyro.extras.subcommand_cli_from_dict(

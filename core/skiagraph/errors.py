@@ -19,3 +19,7 @@ class ModelError(SkiagraphError, ValueError):
 
 class BackendError(SkiagraphError, RuntimeError):
     """An engine or a package this machine does not have."""
+
+
+class FoundWrong(SkiagraphError):
+    """A check that has said what is wrong with what it was given."""

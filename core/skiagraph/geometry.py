@@ -345,6 +345,12 @@ class View:
             self.source, self.origin + u0 * self.u_step + v0 * self.v_step, self.u_step, self.v_step, (v1 - v0, u1 - u0)
         )
 
+    def half_turned(self) -> "View":
+        """The same exposure with its picture turned by half: pixel (u, v) becomes (columns - 1 - u, rows - 1 - v)."""
+        rows, columns = self.size
+        last = self.origin + (columns - 1) * self.u_step + (rows - 1) * self.v_step
+        return View(self.source, last, -self.u_step, -self.v_step, self.size)
+
     def __getitem__(self, index: int) -> "View":
         """One view of a batch."""
         return View(self.source[index], self.origin[index], self.u_step[index], self.v_step[index], self.size)

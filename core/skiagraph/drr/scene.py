@@ -52,30 +52,60 @@ class Scene:
         )
 
 
-def articulated(body: Body, decompose: Decompose, motions: Mapping[str, Float64[Tensor, "4 4"]]) -> Scene:
-    """A body some of whose structures have moved: each named one by its own rigid world motion (mm).
+@dataclass(frozen=True, eq=False)
+class Bone:
+    """A structure by itself, on the box of its CT's grid that holds it."""
 
-    The gap a structure leaves is filled with soft tissue; where it goes, it displaces what was there. Its landmarks
-    move along.
+    name: str
+    matter: Phantom
+    occupancy: Float[Tensor, "k j i"]
+    """1 in its voxels, 0 elsewhere."""
+
+    def moved(self, motion: Float64[Tensor, "4 4"], hosts: Sequence[Phantom]) -> tuple[Phantom, Labels]:
+        """Its phantom after a rigid world motion (mm), displacing what the hosts have there, and its label."""
+        grid = self.matter.grid.moved(motion)
+        matter = Phantom(self.matter.density, self.matter.materials, grid)
+        return displacing(matter, self.occupancy, hosts), Labels(self.occupancy.to(torch.uint8), grid, {1: self.name})
+
+
+@dataclass(frozen=True, eq=False)
+class Loosened:
+    """A body with some bones taken out, so that each of its pictures can have them elsewhere.
+
+    The gap a bone leaves is filled with soft tissue; where it goes, it displaces what was there. Its landmarks move
+    along.
     """
-    gone = body.labels.mask(*motions)
-    host = Volume(body.volume.hu.masked_fill(gone, SOFT_TISSUE_HU), body.volume.grid)
-    left = Labels(body.labels.index.masked_fill(gone, 0), body.labels.grid, body.labels.names)
-    scene = Scene.of(Body(host, left, body.landmarks), decompose)
-    whole = decompose(body.volume)
-    phantoms, labels, landmarks = [*scene.phantoms], [*scene.labels], body.landmarks
-    for name, motion in motions.items():
-        inside = body.labels.mask(name)
-        box = box_around(inside)
-        if box is None:
-            raise DataError(f"the labels hold no voxel of {name}; it cannot be moved")
-        grid = body.volume.grid.cropped(box).moved(motion)
-        occupancy = inside[box].float()
-        matter = Phantom(whole.density[(slice(None), *box)] * occupancy, whole.materials, grid)
-        phantoms.append(displacing(matter, occupancy, phantoms))
-        labels.append(Labels(inside[box].to(torch.uint8), grid, {1: name}))
-        landmarks = _carried(landmarks, name, motion)
-    return Scene(tuple(phantoms), tuple(labels), landmarks)
+
+    host: Scene
+    bones: tuple[Bone, ...]
+
+    @classmethod
+    def of(cls, body: Body, decompose: Decompose, names: Sequence[str]) -> "Loosened":
+        """A body without the named structures, and these. Raises DataError if the labels hold no voxel of one."""
+        gone = body.labels.mask(*names)
+        host = Volume(body.volume.hu.masked_fill(gone, SOFT_TISSUE_HU), body.volume.grid)
+        left = Labels(body.labels.index.masked_fill(gone, 0), body.labels.grid, body.labels.names)
+        whole = decompose(body.volume)
+        return cls(
+            Scene.of(Body(host, left, body.landmarks), decompose),
+            tuple(_taken_out(name, body, whole) for name in names),
+        )
+
+    def scene(self, motions: Mapping[str, Float64[Tensor, "4 4"]]) -> Scene:
+        """The bones put back, each by its own rigid world motion (mm), or where it was."""
+        phantoms, labels, landmarks = [*self.host.phantoms], [*self.host.labels], self.host.landmarks
+        for bone in self.bones:
+            motion = motions.get(bone.name, torch.eye(4, dtype=torch.float64))
+            phantom, label = bone.moved(motion, phantoms)
+            phantoms.append(phantom)
+            labels.append(label)
+            landmarks = _carried(landmarks, bone.name, motion)
+        return Scene(tuple(phantoms), tuple(labels), landmarks)
+
+
+def articulated(body: Body, decompose: Decompose, motions: Mapping[str, Float64[Tensor, "4 4"]]) -> Scene:
+    """A body some of whose structures have moved: each named one by its own rigid world motion (mm)."""
+    return Loosened.of(body, decompose, tuple(motions)).scene(motions)
 
 
 def displacing(matter: Phantom, occupancy: Float[Tensor, "k j i"], hosts: Sequence[Phantom]) -> Phantom:
@@ -94,6 +124,16 @@ def resampled(phantom: Phantom, grid: Grid) -> Float[Tensor, "m k j i"]:
     where = ((2 * ijk + 1) / sizes - 1).to(phantom.density)
     (found,) = grid_sample(phantom.density[None], where[None], padding_mode="zeros", align_corners=False)
     return found
+
+
+def _taken_out(name: str, body: Body, whole: Phantom) -> Bone:
+    inside = body.labels.mask(name)
+    box = box_around(inside)
+    if box is None:
+        raise DataError(f"the labels hold no voxel of {name}; it cannot be moved")
+    occupancy = inside[box].float()
+    matter = Phantom(whole.density[(slice(None), *box)] * occupancy, whole.materials, body.volume.grid.cropped(box))
+    return Bone(name, matter, occupancy)
 
 
 def _merged(density: Tensor, materials: tuple[Material, ...], grid: Grid) -> Phantom:

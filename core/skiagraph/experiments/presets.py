@@ -5,13 +5,13 @@ from dataclasses import replace
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_NAMES
 from skiagraph.bodies.lesions import LESION, Lesions
 from skiagraph.bodies.manipulator import BASE, BODY, TIP
-from skiagraph.carm import CIOS_FUSION
+from skiagraph.carm import CIOS_FUSION, CArm
 from skiagraph.errors import DataError
 from skiagraph.factory.devices import Collimator, DevicePrior, Only
 from skiagraph.factory.dress import WithHardware, WithManipulator
 from skiagraph.factory.recipe import Recipe
 from skiagraph.factory.variation import UNCHANGED
-from skiagraph.factory.views import Aim, Box, Cone, Mixture, SolidAngle
+from skiagraph.factory.views import Aim, Around, Box, Cone, Mixture, SolidAngle
 from skiagraph.planning import VIEWS
 
 RADIOGRAPH = Cone(("ap",), 12.0, Aim(shift=25.0, roll=5.0))
@@ -72,6 +72,23 @@ COVID = Recipe(
     "sheared by up to 30 degrees. The panel, 17 inches, is ours: so near the tube a smaller one "
     "shows half a lung. The lesions are grown by us: a demonstration, not patients' disease",
 )
+
+
+def at_poses(recipe: Recipe, device: CArm, rotation: float = 0.0, translation: float = 0.0) -> Recipe:
+    """A set at the poses that are given of its bodies: the precisely matched set of Gao 2022, if they are real ones'.
+
+    Bodies are as they are and nothing is collimated; every pose strays by so many degrees and millimetres either way.
+    """
+    return replace(
+        recipe,
+        name=f"{recipe.name}-posed",
+        views=Around(rotation, translation),
+        devices=Only(device),
+        collimator=Collimator(chance=0.0),
+        variation=UNCHANGED,
+        reference="poses as given, one after the other, of bodies as they are",
+    )
+
 
 PRESETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (HIP, HIP_AP, HIP_SYNTHEX, HIP_HARDWARE, TOOL, COVID)}
 

@@ -35,7 +35,7 @@ def make_subject(order: Order, subject: int, folder: Path) -> int:
     who = order.subjects[subject]
     patient = who.load()
     for shard in to_do:
-        stage = Stage.of(who.name, patient, order.recipe, order.seed, shard.nth)
+        stage = Stage.of(who.name, patient, order.recipe, order.seed, shard.nth, who.poses)
         write_shard(folder / shard.name, samples_of(order, shard, stage))
     return sum(shard.count for shard in to_do)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from skiagraph.errors import DataError
 from skiagraph.factory.recipe import Recipe
-from skiagraph.factory.subjects import Subject
+from skiagraph.io.patient import Subject
+from skiagraph.io.poses import fingerprint
 
 SPLITS = ("train", "val", "test")
 
@@ -30,7 +31,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Order:
-    """So many samples of these bodies, made in this way. The same order always makes the same set, bit for bit."""
+    """So many samples of these bodies, made in this way. The same order always makes the same set, bit for bit.
+
+    Bodies share the samples evenly; if their poses are given, each pose is taken once, or as often as `count` says.
+    """
 
     recipe: Recipe
     subjects: tuple[Subject, ...]
@@ -55,6 +59,11 @@ class Order:
         twins = sorted({name for name in names if names.count(name) > 1})
         if twins:
             raise DataError(f"two bodies are called {', '.join(twins)}; give each a name of its own")
+        given = sum(len(subject.poses) for subject in self.subjects)
+        if given and not all(subject.poses for subject in self.subjects):
+            raise DataError("poses of some of the bodies only; give poses of each, or none")
+        if given and self.count % given:
+            raise DataError(f"{self.count} samples of {given} given poses; give a multiple, such as {given}")
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
@@ -74,11 +83,19 @@ class Order:
         """The shards of one body."""
         return tuple(shard for shard in self.shards if shard.subject == subject)
 
-    def _dealt(self) -> Iterator[Shard]:
+    @property
+    def _shares(self) -> list[int]:
+        """How many samples each body gets: as many as any other, or each of its given poses as often as any other."""
+        given = [len(subject.poses) for subject in self.subjects]
+        if any(given):
+            return [poses * (self.count // sum(given)) for poses in given]
         each, over = divmod(self.count, len(self.subjects))
+        return [each + (subject < over) for subject in range(len(self.subjects))]
+
+    def _dealt(self) -> Iterator[Shard]:
         number = shards = 0
-        for subject, split in enumerate(self.splits):
-            for nth in range(0, left := each + (subject < over), self.per_shard):
+        for subject, (split, left) in enumerate(zip(self.splits, self._shares)):
+            for nth in range(0, left, self.per_shard):
                 count = min(self.per_shard, left - nth)
                 yield Shard(f"{self.recipe.name}-{split}-{shards:06d}.tar", split, subject, number, count, nth)
                 number, shards = number + count, shards + 1
@@ -99,6 +116,7 @@ class Order:
             "per_shard": self.per_shard,
             "subjects": [
                 {"name": subject.name, "split": split, "source": subject.source}
+                | ({"poses": fingerprint(subject.poses)} if subject.poses else {})
                 for subject, split in zip(self.subjects, self.splits)
             ],
         }

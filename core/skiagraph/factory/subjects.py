@@ -1,30 +1,26 @@
 """Who is looked at: bodies by name, made or read only when their turn comes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from skiagraph.anatomy import STRUCTURE_NAMES
 from skiagraph.bodies import PelvisShape, Person, build, build_around
 from skiagraph.bodies.torso import read_torso
 from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
+from skiagraph.io.datasets.registry import recognised
+from skiagraph.io.dicom import is_dicom
 from skiagraph.io.files import stem_of, suffix_of
-from skiagraph.io.patient import CT_NAME, Patient
+from skiagraph.io.patient import CT_NAME, Patient, Subject
+from skiagraph.io.poses import Poses
+
+log = logging.getLogger("skiagraph")
 
 LABELS_ENDING = "_labels"
 
 VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One body, before it is there."""
-
-    name: str
-    """Unique in a set; splits are by it."""
-    source: str
-    """What it is and under which licence it may be used, for the set's card."""
-    load: Callable[[], Patient]
 
 
 @dataclass(frozen=True)
@@ -96,13 +92,19 @@ def shaped(count: int, seed: int, spacing: float = 1.5, torsos: Path | None = No
 
 
 def stored(path: Path) -> list[Subject]:
-    """The bodies on disk: a CT, a folder as `skiagraph body` writes it, or a folder of either.
+    """The bodies on disk: a CT, a folder as `skiagraph body` writes it, a folder of either, or a public data set.
 
     Beside `NAME.nii.gz` (or .nrrd, .mha) may stand `NAME_labels.nii.gz` and `NAME.mrk.json`. Raises DataError if there
     is no CT.
     """
     if not path.exists():
         raise DataError(f"nothing at {path}; give a CT, a folder of CTs, or parametric:COUNT")
+    dataset = recognised(path)
+    if dataset is not None:
+        subjects = list(dataset.find(path).subjects)
+        if not subjects:
+            raise DataError(f"{path} is {dataset.origin.title}, X-rays without a CT; give CTs")
+        return subjects
     if path.is_file():
         return [_with_labels(path)]
     if (path / CT_NAME).is_file():
@@ -110,9 +112,36 @@ def stored(path: Path) -> list[Subject]:
     found = [_made(ct.parent) for ct in sorted(path.glob(f"*/{CT_NAME}"))]
     cts = [file for file in sorted(path.iterdir()) if suffix_of(file) in VOLUMES]
     found += [_with_labels(ct) for ct in cts if not stem_of(ct).endswith(LABELS_ENDING)]
+    if not found and any(is_dicom(file) for file in path.iterdir()):
+        return [Subject(path.resolve().name, _source(path), Stored(path))]
     if not found:
-        raise DataError(f"no CT in {path}; give NIfTI, NRRD or MetaImage files, or folders made by `skiagraph body`")
+        raise DataError(f"no CT in {path}; give NIfTI, NRRD, MetaImage or DICOM, or folders made by `skiagraph body`")
     return found
+
+
+def showing(subjects: Sequence[Subject], structures: Sequence[str]) -> list[Subject]:
+    """Those that show some of the named structures, or do not say before they are loaded. Raises if there is none."""
+    wanted = {*structures} & {*STRUCTURE_NAMES}
+    kept = [one for one in subjects if not wanted or one.shows is None or one.shows() & wanted]
+    if not kept:
+        raise DataError(f"none of {len(subjects)} bodies shows any of {', '.join(sorted(wanted))}; give others")
+    if len(kept) < len(subjects):
+        log.warning("%d of %d bodies show nothing of what is labelled and are left out", len(subjects) - len(kept),
+                    len(subjects))  # fmt: skip
+    return kept
+
+
+def posed(subjects: Sequence[Subject], poses: Poses) -> list[Subject]:
+    """The subjects with the poses that are given of each. Raises DataError naming one of whom none is."""
+    if set(poses.of) == {""} and len(subjects) == 1:
+        return [replace(subjects[0], poses=poses.of[""])]
+    strangers = [one.name for one in subjects if one.name not in poses.of]
+    if strangers:
+        known = ", ".join(name or "somebody not named" for name in poses.of)
+        raise DataError(
+            f"no pose of {', '.join(strangers[:3])}, only of {known}; give that body, or one pose file a body"
+        )
+    return [replace(one, poses=poses.of[one.name]) for one in subjects]
 
 
 def _made(folder: Path) -> Subject:

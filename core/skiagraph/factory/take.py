@@ -4,14 +4,16 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from skiagraph.drr.scene import Scene
+from skiagraph.drr.scene import Loosened, Scene
 from skiagraph.drr.shadows import shadows
 from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
 from skiagraph.factory.devices import Window
 from skiagraph.factory.recipe import Recipe
+from skiagraph.factory.variation import UNCHANGED
 from skiagraph.factory.views import Target
 from skiagraph.io.patient import Patient
+from skiagraph.io.poses import Pose
 from skiagraph.io.records import Record
 from skiagraph.sample import Sample
 from skiagraph.volume import Body, Keypoints, Labels
@@ -27,15 +29,29 @@ class Stage:
     subject: str
     scene: Scene
     target: Target
+    poses: tuple[Pose, ...] = ()
+    """Those given, if any: the samples go through them one after the other."""
+    loosened: Loosened | None = None
+    """The body with the bones out that lie elsewhere in some of the poses."""
 
     @classmethod
-    def of(cls, subject: str, patient: Patient, recipe: Recipe, seed: int, turn: int = 0) -> "Stage":
+    def of(
+        cls,
+        subject: str,
+        patient: Patient,
+        recipe: Recipe,
+        seed: int,
+        turn: int = 0,
+        poses: tuple[Pose, ...] = (),
+    ) -> "Stage":
         """A patient as a recipe wants him, changed anew at every `turn`.
 
-        Raises DataError if nothing that the recipe labels is known of him or made for him.
+        Raises DataError if nothing that the recipe labels is known of him or made for him, or if both the recipe and
+        the poses move his bones.
         """
         decompose = recipe.technique.base.decompose
-        scene = recipe.variation(_body(patient), decompose, generator_for(seed, "body", subject, turn))
+        body = _body(patient)
+        scene = recipe.variation(body, decompose, generator_for(seed, "body", subject, turn))
         known = scene.structures | set(scene.landmarks.names)
         if not recipe.dresses and not known & {*recipe.structures, *recipe.landmarks}:
             raise DataError(
@@ -43,7 +59,15 @@ class Stage:
                 f"landmarks such as {[*recipe.landmarks, *recipe.structures][0]}"
             )
         center = patient.center if len(scene.landmarks.names) < 4 else scene.landmarks.points.mean(dim=0)
-        return cls(subject, scene, Target(center, scene.landmarks))
+        target = Target(center, scene.landmarks, tuple(pose.view for pose in poses))
+        moving = sorted({name for pose in poses for name in pose.motions})
+        if moving and recipe.variation != UNCHANGED:
+            raise DataError(f"the poses say how {', '.join(moving)} lay; give a recipe that changes no body")
+        return cls(subject, scene, target, poses, Loosened.of(body, decompose, moving) if moving else None)
+
+    def at(self, nth: int) -> Scene:
+        """What stands before the C-arm for the n-th sample: the bones lie as its pose says."""
+        return self.scene if self.loosened is None else self.loosened.scene(self.poses[nth % len(self.poses)].motions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +90,7 @@ def take(stage: Stage, recipe: Recipe, size: int, number: int, nth: int, seed: i
     view = recipe.views(stage.target, carm, nth, rng("view"))
     setting = recipe.technique.setting(rng("technique"))
     renderer = recipe.technique.renderer(setting)
-    scene = recipe.dress(stage.scene, stage.target, rng("dress"))
+    scene = recipe.dress(stage.at(nth), stage.target, rng("dress"))
     window = recipe.collimator(view.size, rng("collimator"))
     field = window.mask(view.size)
     image = torch.where(field, renderer(scene.phantoms, view, rng("noise")), LEAK)

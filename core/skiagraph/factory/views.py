@@ -24,6 +24,8 @@ class Target:
     """LPS millimetres."""
     landmarks: Landmarks
     """Those that are known."""
+    views: tuple[View, ...] = ()
+    """Those that are given, such as of real X-rays of it."""
 
 
 ViewSampler = Callable[[Target, CArm, int, torch.Generator], View]
@@ -108,24 +110,23 @@ class SolidAngle:
         return self.aim(turn @ beam(primary, secondary), target.center, carm, rng)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Around:
-    """Given views, one after the other, each moved a little or not at all: the set matched to real X-rays."""
+    """The views that are given of a body, one after the other, each moved a little or not at all."""
 
-    views: tuple[View, ...]
-    """In the body's own world."""
     rotation: float = 0.0
     """Degrees either way about each axis."""
     translation: float = 0.0
     """Millimetres either way along each axis."""
 
-    def __post_init__(self) -> None:
-        if not self.views:
-            raise GeometryError("no view to stand around; give at least one")
-
     def __call__(self, target: Target, carm: CArm, n: int, rng: torch.Generator) -> View:
-        """The n-th view, from the first again after the last; the panel keeps its size and gets the device's pixels."""
-        view = self.views[n % len(self.views)].resized(carm.panel_pixels)
+        """The n-th view, from the first again after the last; the panel keeps its size and gets the device's pixels.
+
+        Raises GeometryError if no view is given.
+        """
+        if not target.views:
+            raise GeometryError("no view to stand around; give poses of the body")
+        view = target.views[n % len(target.views)].resized(carm.panel_pixels)
         shift = float64([either_side(rng, self.translation) for _ in range(3)])
         return view.moved(rigid(turn_about_axes(rng, *(self.rotation,) * 3), target.center, shift))
 

@@ -49,6 +49,11 @@ def read_header(path: Path, keywords: Sequence[str]) -> Dataset | None:
         return None
 
 
+def is_dicom(path: Path) -> bool:
+    """Whether a path is a DICOM file that says what it holds."""
+    return path.is_file() and read_header(path, ()) is not None
+
+
 def stored_pixels(dataset: Dataset, path: Path) -> np.ndarray:
     """The numbers in the pixel data, before any rescaling: [row, column], or with frames or colours around."""
     wanted = "an image whose pixel data is whole, uncompressed if need be"

@@ -52,6 +52,47 @@ class Slice:
         return np.cross(self.along_row, self.along_column)
 
 
+@dataclass(frozen=True)
+class Series:
+    """The files of one CT series."""
+
+    uid: str
+    title: str
+    """Its description."""
+    files: tuple[Path, ...]
+
+
+def series_in(folder: Path) -> tuple[Series, ...]:
+    """The CT series in a folder and the folders in it. Raises DataError if there is none."""
+    found: dict[str, list[Path]] = {}
+    titles: dict[str, str] = {}
+    others: Counter[str] = Counter()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        header = read_header(file, _KEYWORDS)
+        if header is None:
+            continue
+        if not _is_slice(header):
+            others[str(header.get("Modality", "?"))] += 1
+            continue
+        uid = str(header.get("SeriesInstanceUID", ""))
+        found.setdefault(uid, []).append(file)
+        titles[uid] = str(header.get("SeriesDescription", "")) or "no description"
+    if not found:
+        there = ", ".join(f"{count} {modality}" for modality, count in others.items()) or "no DICOM file"
+        raise DataError(f"{folder} holds {there} but no CT slices; give {WANTED}")
+    return tuple(Series(uid, titles[uid], tuple(files)) for uid, files in found.items())
+
+
+def read_series(series: Series, path: Path) -> Volume:
+    """The CT that a series makes up; `path` is named in errors."""
+    header = read_header(series.files[0], _KEYWORDS)
+    if header is not None and header.SOPClassUID in ENHANCED_CT:
+        if len(series.files) > 1:
+            raise DataError(f"{path} holds {len(series.files)} enhanced CT files of one series; give one of the files")
+        return volume_of(_frames(series.files[0]), series.files[0])
+    return volume_of([_slice(file) for file in series.files], path)
+
+
 def read_ct_series(path: Path, series: str | None = None) -> Volume:
     """The CT of a series in a folder, of the series a file belongs to, or of an enhanced file.
 
@@ -65,14 +106,8 @@ def read_ct_series(path: Path, series: str | None = None) -> Volume:
             return volume_of(_frames(path), path)
         if header.SOPClassUID != CT_IMAGE:
             raise DataError(f"{path} is {header.get('Modality', 'of no modality')}, not CT; give {WANTED}")
-        return volume_of([_slice(file) for file in _chosen(path.parent, header.get("SeriesInstanceUID"))], path.parent)
-    files = _chosen(path, series)
-    header = read_header(files[0], _KEYWORDS)
-    if header is not None and header.SOPClassUID in ENHANCED_CT:
-        if len(files) > 1:
-            raise DataError(f"{path} holds {len(files)} enhanced CT files of one series; give one of the files")
-        return volume_of(_frames(files[0]), files[0])
-    return volume_of([_slice(file) for file in files], path)
+        return read_series(_chosen(path.parent, header.get("SeriesInstanceUID")), path.parent)
+    return read_series(_chosen(path, series), path)
 
 
 def volume_of(slices: Sequence[Slice], path: Path | str) -> Volume:
@@ -103,28 +138,13 @@ def tilt(grid: Grid) -> float:
     return float(torch.rad2deg(torch.asin((torch.stack([i, j]) @ k).norm().clamp(max=1.0))))
 
 
-def _chosen(folder: Path, series: str | None) -> list[Path]:
-    found: dict[str, list[Path]] = {}
-    titles: dict[str, str] = {}
-    others: Counter[str] = Counter()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
-        header = read_header(file, _KEYWORDS)
-        if header is None:
-            continue
-        if not _is_slice(header):
-            others[str(header.get("Modality", "?"))] += 1
-            continue
-        uid = str(header.get("SeriesInstanceUID", ""))
-        found.setdefault(uid, []).append(file)
-        titles[uid] = str(header.get("SeriesDescription", "")) or "no description"
-    if not found:
-        there = ", ".join(f"{count} {modality}" for modality, count in others.items()) or "no DICOM file"
-        raise DataError(f"{folder} holds {there} but no CT slices; give {WANTED}")
+def _chosen(folder: Path, series: str | None) -> Series:
+    found = {one.uid: one for one in series_in(folder)}
     if series is not None and series not in found:
         raise DataError(f"no series {series} in {folder}; there are {', '.join(found)}")
     if series is None and len(found) > 1:
-        listed = "; ".join(f"{uid} ({titles[uid]}, {len(files)} images)" for uid, files in found.items())
-        largest = max(found, key=lambda uid: len(found[uid]))
+        listed = "; ".join(f"{uid} ({one.title}, {len(one.files)} images)" for uid, one in found.items())
+        largest = max(found, key=lambda uid: len(found[uid].files))
         raise DataError(f"{folder} holds {len(found)} CT series: {listed}; pick one, such as series={largest}")
     return found[next(iter(found)) if series is None else series]
 

@@ -1,6 +1,7 @@
 """Whom the X-ray is taken of: a CT, and what is known of its anatomy."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from skiagraph.anatomy import STRUCTURE_NAMES
 from skiagraph.errors import DataError
 from skiagraph.geometry import Point, box_around, transform
 from skiagraph.io.markups import read_landmarks, write_landmarks
+from skiagraph.io.poses import Pose
 from skiagraph.io.volumes import names_path, onto, read_labels, read_volume, write_labels, write_volume
 from skiagraph.volume import Body, Labels, Landmarks, Volume
 
@@ -38,7 +40,11 @@ class Patient:
             labels = labels or _if_there(ct / LABELS_NAME)
             landmarks = landmarks or _if_there(ct / LANDMARKS_NAME)
             ct = ct / CT_NAME
-        volume = read_volume(ct)
+        return cls.around(read_volume(ct), labels, landmarks)
+
+    @classmethod
+    def around(cls, volume: Volume, labels: Path | None = None, landmarks: Path | None = None) -> "Patient":
+        """A patient from a CT and the files of what is known of it."""
         points = read_landmarks(landmarks) if landmarks else Landmarks.of({})
         if landmarks:
             _check_landmarks(points, volume, landmarks)
@@ -69,6 +75,21 @@ class Patient:
             box = box_around(self.labels.mask(*hips)) if hips else None
         box = box or box_around(self.volume.hu > SKIN_HU)
         return grid.center if box is None else grid.cropped(box).center
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One body, before it is there."""
+
+    name: str
+    """Unique in a set; splits are by it."""
+    source: str
+    """What it is and under which licence it may be used, for the set's card."""
+    load: Callable[[], Patient]
+    shows: Callable[[], frozenset[str]] | None = None
+    """Which structures are labelled in it, where that is told sooner than by loading it."""
+    poses: tuple[Pose, ...] = ()
+    """The X-rays of it that are to be taken, if they are given."""
 
 
 def write_body(folder: Path, body: Body) -> list[Path]:

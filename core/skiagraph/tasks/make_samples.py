@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from skiagraph.errors import DataError
-from skiagraph.experiments.presets import preset
+from skiagraph.experiments.presets import at_poses, preset
 from skiagraph.factory.card import finish
 from skiagraph.factory.cluster import make_on_ray
 from skiagraph.factory.making import make_here
 from skiagraph.factory.order import Order
 from skiagraph.factory.recipe import Fidelity
-from skiagraph.factory.subjects import Subject, parametric, shaped, stored
+from skiagraph.factory.subjects import parametric, posed, shaped, showing, stored
+from skiagraph.io.datasets.registry import read_poses
+from skiagraph.io.patient import Subject
 from skiagraph.tasks.task import Report, silent
 
 
@@ -26,14 +28,20 @@ class MakeSamples:
     """Folder for the shards and the set's card."""
     preset: str = "hip"
     """What the set is of: hip, hip-ap, hip-synthex, hip-hardware, tool or covid."""
-    count: int = 1000
-    """X-rays in all, dealt evenly to the bodies."""
+    count: int | None = None
+    """X-rays in all, dealt evenly to the bodies; 1000 if not given, or with --poses one for each pose."""
     size: int = 384
     """Rows and columns of the pictures."""
     seed: int = 0
     """Another seed draws another set."""
     bodies: tuple[str, ...] = ("shape:20",)
-    """Who is looked at: shape:COUNT, parametric:COUNT, CTs or folders of them, or folders made by `skiagraph body`."""
+    """Who is looked at: shape:COUNT, parametric:COUNT, CTs or folders of them, folders made by `skiagraph body`, or
+    a public data set as it is published (`skiagraph data check` tells which)."""
+    poses: Path | None = None
+    """Views to take instead of drawn ones, of bodies as they are: DeepFluoro's full-resolution file, where the femora
+    lie as they did, a record beside a picture, or a folder of records."""
+    jitter: tuple[float, float] = (0.0, 0.0)
+    """Degrees and millimetres by which given poses stray, either way."""
     torsos: Path | None = None
     """Folder of label volumes whose muscles and skin the shape: bodies take turns with."""
     fidelity: Fidelity = "realistic"
@@ -55,8 +63,17 @@ class MakeSamples:
         """What is asked for."""
         recipe = preset(self.preset)
         recipe = replace(recipe, technique=replace(recipe.technique, fidelity=self.fidelity))
-        subjects = tuple(subject for word in self.bodies for subject in self._subjects(word))
-        return Order(recipe, subjects, self.count, self.size, self.seed)
+        found = [subject for word in self.bodies for subject in self._subjects(word)]
+        subjects = tuple(showing(found, recipe.structures))
+        count = 1000
+        if self.poses is None and self.jitter != (0.0, 0.0):
+            raise DataError("a jitter of no poses; give --poses, or leave --jitter out")
+        if self.poses is not None:
+            given = read_poses(self.poses)
+            recipe = at_poses(recipe, given.device, *self.jitter)
+            subjects = tuple(posed(subjects, given))
+            count = sum(len(subject.poses) for subject in subjects)
+        return Order(recipe, subjects, count if self.count is None else self.count, self.size, self.seed)
 
     def run(self, report: Report = silent) -> list[Path]:
         """Make what is missing of the set; its card."""

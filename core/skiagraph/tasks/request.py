@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from skiagraph.errors import DataError
 from skiagraph.io.files import read_json
 from skiagraph.tasks.body import MakeBody
+from skiagraph.tasks.data_check import DataCheck
 from skiagraph.tasks.demo import Demo
 from skiagraph.tasks.devices import Devices
 from skiagraph.tasks.engines import Engines
@@ -26,7 +27,20 @@ from skiagraph.tasks.views import Views
 
 TASKS: dict[str, type[Any]] = {
     kind.command: kind
-    for kind in (Render, Views, Project, Register, MakeBody, Devices, Engines, Demo, MakeSamples, Export, Inspect)
+    for kind in (
+        Render,
+        Views,
+        Project,
+        Register,
+        MakeBody,
+        Devices,
+        Engines,
+        Demo,
+        MakeSamples,
+        Export,
+        Inspect,
+        DataCheck,
+    )
 }
 """What can be asked for, by its command."""
 

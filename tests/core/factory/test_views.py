@@ -1,6 +1,7 @@
 """Every way to draw a view keeps to what it says of itself."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -71,13 +72,23 @@ def test_a_part_of_the_sphere_is_filled_evenly():
 
 def test_given_views_come_one_after_the_other(target):
     given = tuple(CARM.aimed_at(target.center, angle) for angle in (0.0, 20.0, 40.0))
-    for n, view in enumerate(drawn(Around(given), target, 5)):
+    for n, view in enumerate(drawn(Around(), replace(target, views=given), 5)):
         assert torch.allclose(view.matrix(), given[n % 3].matrix(), atol=1e-9)
 
 
-def test_standing_around_nothing_is_refused():
-    with pytest.raises(GeometryError, match="at least one"):
-        Around(())
+def test_given_views_stray_no_further_than_they_may(target):
+    given = (CARM.aimed_at(target.center),)
+    views = drawn(Around(rotation=2.0, translation=5.0), replace(target, views=given), 50)
+    off = torch.stack([view.project(target.center[None])[0] - 31.5 for view in views])
+    scale = CARM.source_to_panel / (CARM.source_to_isocenter - 5.0) / CARM.pixel_spacing
+    assert 0.0 < off.abs().max() <= 5.0 * scale
+    turned = torch.stack([view.normal @ given[0].normal for view in views]).clamp(max=1.0).acos().rad2deg()
+    assert 0.5 < turned.max() <= 2.0 * math.sqrt(3)
+
+
+def test_standing_around_nothing_is_refused(target):
+    with pytest.raises(GeometryError, match="give poses"):
+        Around()(target, CARM, 0, generator_for(0))
 
 
 def test_a_mixture_draws_each_part_as_often_as_it_weighs(target):

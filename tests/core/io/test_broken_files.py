@@ -12,7 +12,7 @@ import torch
 from skiagraph.carm import GENERIC
 from skiagraph.errors import SkiagraphError
 from skiagraph.geometry import Grid, float64
-from skiagraph.io import deepfluoro
+from skiagraph.io.datasets import deepfluoro
 from skiagraph.io.dicom_xray import read_dicom_record, read_view, write_xray_dicom
 from skiagraph.io.markups import read_keypoints, read_landmarks, write_landmarks
 from skiagraph.io.pictures import read_xray, write_picture, write_transmission

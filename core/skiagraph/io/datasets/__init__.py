@@ -1,0 +1,1 @@
+"""Public data sets as they are published: one file for each, and one that tells them apart."""
