@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from safetensors.numpy import load_file
 from scipy.interpolate import RBFInterpolator
-from scipy.sparse import coo_array, csr_array
 
 from skiagraph.anatomy import LANDMARK_NAMES
 from skiagraph.bodies.hip import average_landmarks
@@ -37,8 +36,6 @@ ABOVE_SYMPHYSIS, NEARLY = 72.0, 6.0
 """Millimetres above the symphysis from which the crest is searched for its spine, and how much less far in front."""
 FLAT = 1.0
 """Millimetres within which the front of a crest is flat: its middle is the spine."""
-SPIKE, ROUNDS = 3.0, 12
-"""Millimetres off the middle of its neighbours beyond which a vertex is a spike, and how often spikes are drawn in."""
 SPREAD = 1.0
 """Standard deviations of a drawn coefficient."""
 
@@ -101,7 +98,7 @@ class PelvisShape:
     @classmethod
     def from_vertices(cls, vertices: Float[ndarray, "v 3"]) -> "PelvisShape":
         """A pelvis from vertices in the model's order, wherever they lie, such as a fit's. Spikes are drawn in."""
-        vertices = _without_spikes(vertices)
+        vertices = atlas().model.without_spikes(vertices)
         frame = PelvicFrame.of(_landmarks(vertices))
         turn = frame.world_from_pelvis.numpy()
         middle = np.mean(list(cls.heads_of(vertices).values()), axis=0)
@@ -184,28 +181,6 @@ class ShapedPelvis:
         here += [np.array(ENDPLATE), np.array([0.0, *LOWER_SACRUM])]
         there += [self.shape.endplate[0], self.shape.vertices[atlas().lower_end].mean(0)]
         return RBFInterpolator(np.array(here), np.array(there), kernel="thin_plate_spline")
-
-
-def _without_spikes(vertices: Float[ndarray, "v 3"]) -> Float[ndarray, "v 3"]:
-    """Vertices far off the middle of their neighbours put there: where the atlas's correspondence crosses over."""
-    for _ in range(ROUNDS):
-        middle = _middling() @ vertices
-        off = np.linalg.norm(vertices - middle, axis=1, keepdims=True)
-        vertices = np.where(off > SPIKE, middle, vertices)
-    return vertices
-
-
-@cache
-def _middling() -> csr_array:
-    """[v v]: takes vertices to the middles of their neighbours, and those of no triangle to themselves."""
-    faces = np.concatenate(list(atlas().model.faces.values()))
-    one, other = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
-    count = len(atlas().model.mean)
-    joined = coo_array((np.ones(len(one)), (one, other)), shape=(count, count)).tocsr()
-    joined = ((joined + joined.T) > 0).astype(float)
-    alone = np.flatnonzero(joined.sum(axis=1) == 0)
-    joined = joined + coo_array((np.ones(len(alone)), (alone, alone)), shape=(count, count)).tocsr()
-    return csr_array(joined.multiply(1.0 / joined.sum(axis=1)[:, None]))
 
 
 def _landmarks(vertices: Float[ndarray, "v 3"]) -> Landmarks:

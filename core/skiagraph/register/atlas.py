@@ -7,11 +7,13 @@ displacement that is smooth over the surface (coherent point drift's motion cohe
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -27,6 +29,8 @@ CALLING = 8000
 """Points of a bone, about, that look for the vertex closest to them."""
 WIDTHS = (24.0, 16.0, 10.0, 7.0, 5.0, 5.0)
 """Millimetres over which the smooth rest is alike, round after round."""
+SPIKE, SMOOTHINGS = 3.0, 12
+"""Millimetres off the middle of its neighbours beyond which a vertex is a spike, and how often spikes are drawn in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,26 @@ class ShapeModel:
     def of_part(self, name: str) -> Int[ndarray, "_"]:
         """The vertices of a part."""
         return np.unique(self.faces[name])
+
+    def without_spikes(self, vertices: Float[ndarray, "v 3"]) -> Float[ndarray, "v 3"]:
+        """Vertices far off the middle of their neighbours put there: where correspondence crosses over."""
+        for _ in range(SMOOTHINGS):
+            middle = self._middling @ vertices
+            off = np.linalg.norm(vertices - middle, axis=1, keepdims=True)
+            vertices = np.where(off > SPIKE, middle, vertices)
+        return vertices
+
+    @cached_property
+    def _middling(self) -> csr_array:
+        """[v v]: takes vertices to the middles of their neighbours, and those of no triangle to themselves."""
+        faces = np.concatenate(list(self.faces.values()))
+        one, other = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
+        count = len(self.mean)
+        joined = coo_array((np.ones(len(one)), (one, other)), shape=(count, count)).tocsr()
+        joined = ((joined + joined.T) > 0).astype(float)
+        alone = np.flatnonzero(joined.sum(axis=1) == 0)
+        joined = joined + coo_array((np.ones(len(alone)), (alone, alone)), shape=(count, count)).tocsr()
+        return csr_array(joined.multiply(1.0 / joined.sum(axis=1)[:, None]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +117,11 @@ def fit(
         coefficients = _modes_onto(model, (target[found] - shift) @ turn, found, prior=4.0 * (1 - share) + 0.25)
     vertices = model.at(coefficients) @ turn.T + shift
     for width in WIDTHS:
+        # A spike faces nothing, so no bone would ever draw it in.
+        vertices = model.without_spikes(vertices)
         target, found, _ = _closest(model, vertices, bones, trees, max(1.5 * width, 2 * TRIM[1]))
         vertices = vertices + smooth_shift(vertices[found], (target - vertices)[found], vertices, width)
+    vertices = model.without_spikes(vertices)
     target, found, normals = _closest(model, vertices, bones, trees, TRIM[1])
     residual = np.full(len(vertices), np.nan)
     residual[found] = np.abs(np.einsum("vi,vi->v", target - vertices, normals))[found]
