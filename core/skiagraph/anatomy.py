@@ -82,6 +82,19 @@ STRUCTURE_NAMES: tuple[str, ...] = tuple(term.name for term in STRUCTURES)
 STRUCTURE_INDEX: dict[int, str] = dict(enumerate(STRUCTURE_NAMES, start=1))
 """The numbers of the hip task's label maps, as DeepFluoro's."""
 
+TOTALSEGMENTATOR: dict[str, str] = {
+    "hip_left": "left_hemipelvis",
+    "hip_right": "right_hemipelvis",
+    "femur_left": "left_femur",
+    "femur_right": "right_femur",
+    "sacrum": "upper_sacrum",
+    "vertebrae_s1": "upper_sacrum",
+    **{f"vertebrae_c{n}": "vertebrae" for n in range(1, 8)},
+    **{f"vertebrae_t{n}": "vertebrae" for n in range(1, 13)},
+    **{f"vertebrae_l{n}": "vertebrae" for n in range(1, 7)},
+}
+"""What TotalSegmentator (Wasserthal 2023), versions 1 and 2, calls our structures or their parts, in lower case."""
+
 _TERMS = {term.name: term for term in LANDMARKS + STRUCTURES}
 _ALIASES = {term.alias.lower(): term.name for term in LANDMARKS + STRUCTURES}
 
@@ -98,3 +111,9 @@ def canonical(name: str) -> str:
     """Our name for a landmark or structure someone else named; names we do not know stay as they are."""
     tidy = name.strip().lower().replace(" ", "_")
     return _ALIASES.get(tidy.replace("_", "-"), tidy if tidy in _TERMS else name)
+
+
+def structure_of(name: str) -> str:
+    """Our name for the structure that a label others named is, or is a part of; as `canonical` for all the rest."""
+    ours = canonical(name)
+    return TOTALSEGMENTATOR.get(ours.strip().lower().replace(" ", "_"), ours)

@@ -1,7 +1,8 @@
-"""What a NIfTI header says that ITK keeps to itself: whether its place is known, and whether its numbers are."""
+"""What a NIfTI header says that ITK keeps to itself: whether its place is known, its numbers are, what they mean."""
 
 import gzip
 import io
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,21 @@ def check_numbers(path: Path) -> None:
     """Raise unless a NIfTI file holds finite numbers and all of them."""
     with decoding(path, "a NIfTI file that is whole"), _open(path) as file:
         _check_data(file, _header(file.read(544), path), path)
+
+
+def label_table(path: Path) -> dict[int, str]:
+    """The names of a NIfTI file's numbers in the extension of its header that Caret and TotalSegmentator write.
+
+    Nothing if it has none or is no NIfTI file.
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return {}
+    with decoding(path, "a NIfTI file that is whole"), _open(path) as file:
+        header = _header(file.read(544), path)
+        file.seek(0)
+        said = file.read(header.offset).decode("utf-8", "ignore")
+    rows = re.findall(r'<Label\b[^>]*\bKey="(\d+)"[^>]*>\s*<!\[CDATA\[(.*?)\]\]>', said, re.DOTALL)
+    return {int(number): name for number, name in rows}
 
 
 def _open(path: Path) -> _File:

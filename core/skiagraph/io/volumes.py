@@ -1,6 +1,6 @@
 """CTs and labels on disk: NIfTI, NRRD, MetaImage and DICOM folders in, LPS millimetres out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +10,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from skiagraph.anatomy import STRUCTURE_INDEX, canonical
+from skiagraph.anatomy import STRUCTURE_INDEX, STRUCTURE_NAMES, TOTALSEGMENTATOR, structure_of
 from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import Grid, transform
 from skiagraph.io.dicom_ct import read_ct_series
 from skiagraph.io.files import read_json, stem_of, suffix_of, there, write_json
 from skiagraph.io.itk import READABLE, grid_of, read_itk, tensor_of, write_itk
+from skiagraph.io.nifti import label_table
 from skiagraph.volume import Labels, Volume
 
 CT = "a CT: NIfTI, NRRD, MetaImage or a DICOM folder"
 LABELS = "labels: NIfTI, NRRD or MetaImage"
-
-TOTALSEGMENTATOR: dict[str, str] = {
-    "hip_left": "left_hemipelvis",
-    "hip_right": "right_hemipelvis",
-    "femur_left": "left_femur",
-    "femur_right": "right_femur",
-    "sacrum": "upper_sacrum",
-}
-"""TotalSegmentator v2's names for structures of ours; its vertebrae stay apart, each under its own name."""
 
 
 def read_volume(path: Path, series: str | None = None) -> Volume:
@@ -72,12 +64,14 @@ def write_volume(path: Path, volume: Volume) -> None:
 def read_labels(path: Path) -> Labels:
     """Anatomy per voxel and its names.
 
-    Names come from `<stem>.json` or `<stem>_names.json` beside the file, from Slicer's header of a .seg.nrrd, else
-    are the hip task's if the numbers are 1 to 6 (and more than one of them), else `label_N`.
+    Names come from `<stem>.json` or `<stem>_names.json` beside the file, from Slicer's header of a .seg.nrrd or the
+    table of labels in a NIfTI file, else are the hip task's if the numbers are 1 to 6 (and more than one of them), else
+    `label_N`. What TotalSegmentator has as parts is joined: its vertebrae are `vertebrae`, its sacrum and S1
+    `upper_sacrum`. Of a folder with a mask for each of its structures those of the hip task are read.
     """
     there(path, LABELS)
     if path.is_dir():
-        raise DataError(f"{path} is a folder; give {LABELS}")
+        return _from_folder(path)
     _check_suffix(path, LABELS)
     image = read_itk(path, LABELS)
     voxels = tensor_of(image, path)
@@ -89,7 +83,14 @@ def read_labels(path: Path) -> Labels:
     index = voxels.to(torch.uint8 if high < 256 else torch.int16)
     present = np.zeros(high + 1, dtype=bool)
     present[index.numpy()] = True
-    return Labels(index, grid_of(image, path), _names(image, path, [int(n) for n in np.flatnonzero(present) if n]))
+    given = _given_names(image, path, [int(n) for n in np.flatnonzero(present) if n])
+    wholes = _wholes(given)
+    for number, whole in wholes.items():
+        if number != whole and number <= high and present[number]:
+            index[index == number] = whole
+    names = {number: structure_of(given[number]) for number in sorted(set(wholes.values()))}
+    _refuse_twins(list(names.values()), path)
+    return Labels(index, grid_of(image, path), names)
 
 
 def write_labels(path: Path, labels: Labels) -> None:
@@ -126,22 +127,47 @@ def names_path(path: Path) -> Path:
     return path.with_name(stem_of(path) + ".json")
 
 
-def structure_name(name: str) -> str:
-    """Our name for a structure as others or TotalSegmentator call it."""
-    ours = canonical(name)
-    return TOTALSEGMENTATOR.get(ours.strip().lower().replace(" ", "_"), ours)
+def _from_folder(path: Path) -> Labels:
+    """The hip task's structures from a folder of masks, as TotalSegmentator writes them."""
+    files = [file for file in sorted(path.iterdir()) if suffix_of(file) in READABLE]
+    masks = {file: TOTALSEGMENTATOR[stem_of(file).lower()] for file in files if stem_of(file).lower() in TOTALSEGMENTATOR}
+    if not masks:
+        raise DataError(f"{path} is a folder without masks called hip_left.nii.gz and so on; give {LABELS}")
+    numbers = {name: number for number, name in STRUCTURE_INDEX.items()}
+    grid = grid_of(read_itk(files[0], LABELS), files[0])
+    index = torch.zeros(grid.shape, dtype=torch.uint8)
+    for file, structure in masks.items():
+        image = read_itk(file, LABELS)
+        if not grid_of(image, file).same_as(grid):
+            raise GeometryError(f"{file.name} lies on other voxels than {files[0].name}; give masks of one CT")
+        index[tensor_of(image, file) != 0] = numbers[structure]
+    return Labels(index, grid, {numbers[name]: name for name in STRUCTURE_NAMES if name in masks.values()})
 
 
-def _names(image: sitk.Image, path: Path, present: list[int]) -> dict[int, str]:
-    given = _names_beside(path) or _names_in_header(image)
+def _given_names(image: sitk.Image, path: Path, present: list[int]) -> dict[int, str]:
+    """What the numbers are called, in others' words or ours."""
+    given = _names_beside(path) or _names_in_header(image) or label_table(path)
     if not given and len(present) > 1 and set(present) <= set(STRUCTURE_INDEX):
         given = dict(STRUCTURE_INDEX)
-    names = {number: structure_name(name) for number, name in given.items() if number != 0}
-    names |= {number: f"label_{number}" for number in present if number not in names}
-    twins = sorted({name for name in names.values() if list(names.values()).count(name) > 1})
+    given = {number: name for number, name in given.items() if number != 0}
+    return given | {number: f"label_{number}" for number in present if number not in given}
+
+
+def _wholes(given: Mapping[int, str]) -> dict[int, int]:
+    """For each number the one it counts as: the lowest of the parts that TotalSegmentator makes of a structure."""
+    parts: dict[str, dict[str, int]] = {}
+    for number, name in given.items():
+        part = name.strip().lower().replace(" ", "_")
+        if part in TOTALSEGMENTATOR:
+            parts.setdefault(TOTALSEGMENTATOR[part], {})[part] = number
+    joined = {number: min(numbers.values()) for numbers in parts.values() for number in numbers.values()}
+    return {number: joined.get(number, number) for number in given}
+
+
+def _refuse_twins(names: Sequence[str], path: Path) -> None:
+    twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
         raise DataError(f"{path}: two labels are called {', '.join(twins)}; give every number a name of its own")
-    return dict(sorted(names.items()))
 
 
 def _names_beside(path: Path) -> dict[int, str]:

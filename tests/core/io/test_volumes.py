@@ -1,4 +1,6 @@
+import gzip
 import json
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -213,18 +215,64 @@ def test_names_beside_labels_are_read_in_every_layout(tmp_path, content, beside)
     assert dict(read_labels(path).names) == {1: "left_femoral_head", 2: "right_hemipelvis", 9: "label_9"}
 
 
-def test_totalsegmentators_names_become_ours_and_its_vertebrae_stay(tmp_path):
-    path = _seg(tmp_path / "seg.nii.gz", 25, 27, 75, 76, 77, 78)
-    given = {25: "sacrum", 27: "vertebrae_L5", 75: "femur_left", 76: "femur_right", 77: "hip_left", 78: "hip_right"}
-    (tmp_path / "seg_names.json").write_text(json.dumps({str(n): name for n, name in given.items()}))
-    assert list(read_labels(path).names.values()) == [
-        "upper_sacrum",
-        "vertebrae_L5",
-        "left_femur",
-        "right_femur",
-        "left_hemipelvis",
-        "right_hemipelvis",
-    ]
+TOTAL = {
+    5: "liver",
+    25: "sacrum",
+    26: "vertebrae_S1",
+    27: "vertebrae_L5",
+    28: "vertebrae_L4",
+    75: "femur_left",
+    76: "femur_right",
+    77: "hip_left",
+    78: "hip_right",
+}
+OURS = {
+    5: "liver",
+    25: "upper_sacrum",
+    27: "vertebrae",
+    75: "left_femur",
+    76: "right_femur",
+    77: "left_hemipelvis",
+    78: "right_hemipelvis",
+}
+
+
+def test_totalsegmentators_names_become_ours_and_its_parts_are_joined(tmp_path):
+    path = _seg(tmp_path / "seg.nii.gz", *TOTAL)
+    whole = read_labels(path).index
+    (tmp_path / "seg_names.json").write_text(json.dumps({str(n): name for n, name in TOTAL.items()}))
+    labels = read_labels(path)
+    assert dict(labels.names) == OURS
+    assert torch.equal(labels.mask("vertebrae"), (whole == 27) | (whole == 28))
+    assert torch.equal(labels.mask("upper_sacrum"), (whole == 25) | (whole == 26))
+    assert torch.equal(labels.mask("left_hemipelvis"), whole == 77)
+
+
+def test_the_table_of_labels_in_a_nifti_file_names_them(tmp_path):
+    """As TotalSegmentator writes it with --ml: an extension behind the header."""
+    plain = gzip.decompress(_seg(tmp_path / "a.nii.gz", *TOTAL).read_bytes())
+    rows = "".join(f'<Label Key="{n}" Red="1" Alpha="1"><![CDATA[{name}]]></Label>\n' for n, name in TOTAL.items())
+    text = f"<CaretExtension><VolumeInformation><LabelTable>{rows}</LabelTable></VolumeInformation></CaretExtension>"
+    extension = text.encode().ljust(-(-(len(text) + 8) // 16) * 16 - 8, b"\0")
+    head = bytearray(plain[:352])
+    head[108:112] = struct.pack("<f", 352 + 8 + len(extension))
+    head[348:352] = bytes([1, 0, 0, 0])
+    packed = bytes(head) + struct.pack("<2i", 8 + len(extension), 0) + extension + plain[352:]
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(packed))
+    assert dict(read_labels(tmp_path / "b.nii.gz").names) == OURS
+
+
+def test_a_folder_of_masks_is_labels(tmp_path):
+    for name, at in (("hip_left", 1), ("hip_right", 2), ("vertebrae_L5", 3), ("vertebrae_L4", 4), ("liver", 5)):
+        array = np.zeros((4, 5, 6), np.uint8)
+        array.flat[at] = 1
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / f"{name}.nii.gz"))
+    labels = read_labels(tmp_path)
+    assert dict(labels.names) == {1: "left_hemipelvis", 2: "right_hemipelvis", 3: "vertebrae"}
+    assert labels.index.flatten()[:6].tolist() == [0, 1, 2, 3, 3, 0]
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 7), np.uint8)), str(tmp_path / "sacrum.nii.gz"))
+    with pytest.raises(GeometryError, match="sacrum"):
+        read_labels(tmp_path)
 
 
 def test_a_slicer_segmentation_names_its_segments(tmp_path):
@@ -260,8 +308,8 @@ def test_labels_are_whole_numbers_from_zero(tmp_path):
 
 def test_real_labels_carry_the_names_beside_them(data):
     labels = read_labels(data / "ct_chest" / "LIDC-IDRI-0001_seg.nii.gz")
-    assert len(labels.names) == 117
-    assert "vertebrae_T12" in labels.names.values()
+    assert len(labels.names) == 117 - 24  # 24 vertebrae are one structure, and S1 is of the sacrum
+    assert "vertebrae" in labels.names.values()
     labels.check_on(read_volume(data / "ct_chest" / "LIDC-IDRI-0001.nii.gz"))
 
 
