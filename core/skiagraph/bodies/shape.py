@@ -23,7 +23,7 @@ from skiagraph.bodies.spine import ENDPLATE, LOWER_SACRUM
 from skiagraph.errors import DataError
 from skiagraph.geometry import rotation
 from skiagraph.io.files import decoding
-from skiagraph.planning import SPINES, PelvicFrame
+from skiagraph.planning import HEADS, SPINES, PelvicFrame
 from skiagraph.register.atlas import ShapeModel
 from skiagraph.shipped import shipped
 from skiagraph.surface import Surface
@@ -31,7 +31,6 @@ from skiagraph.volume import Landmarks
 
 FILE = "pelvis_shape.safetensors"
 PARTS = ("left_hemipelvis", "right_hemipelvis", "upper_sacrum")
-HEADS = ("left_femoral_head", "right_femoral_head")
 ABOVE_SYMPHYSIS, NEARLY = 72.0, 6.0
 """Millimetres above the symphysis from which the crest is searched for its spine, and how much less far in front."""
 FLAT = 1.0
@@ -99,7 +98,7 @@ class PelvisShape:
     def from_vertices(cls, vertices: Float[ndarray, "v 3"]) -> "PelvisShape":
         """A pelvis from vertices in the model's order, wherever they lie, such as a fit's. Spikes are drawn in."""
         vertices = atlas().model.without_spikes(vertices)
-        frame = PelvicFrame.of(_landmarks(vertices))
+        frame = PelvicFrame.of(landmarks_of(vertices))
         turn = frame.world_from_pelvis.numpy()
         middle = np.mean(list(cls.heads_of(vertices).values()), axis=0)
         return cls((vertices - middle) @ turn)
@@ -121,7 +120,7 @@ class PelvisShape:
     @cached_property
     def landmarks(self) -> Landmarks:
         """The 14 landmarks of the hip task."""
-        return _landmarks(self.vertices)
+        return landmarks_of(self.vertices)
 
     def cup_radius(self, side: str) -> float:
         """Millimetres from the centre of the acetabulum to its lunate surface."""
@@ -183,30 +182,37 @@ class ShapedPelvis:
         return RBFInterpolator(np.array(here), np.array(there), kernel="thin_plate_spline")
 
 
-def _landmarks(vertices: Float[ndarray, "v 3"]) -> Landmarks:
-    """The landmarks on vertices in the model's order.
+def carried(vertices: Float[ndarray, "v 3"]) -> dict[str, Float[ndarray, "3"]]:
+    """The landmarks of vertices in the model's order, wherever they lie, by the model's vertices alone."""
+    found = atlas()
+    on_bone = iter(np.einsum("lc,lcx->lx", found.shares, vertices[found.corners]))
+    heads = PelvisShape.heads_of(vertices)
+    return {name: heads[name.split("_")[0]] if name in HEADS else next(on_bone) for name in LANDMARK_NAMES}
+
+
+def landmarks_of(vertices: Float[ndarray, "v 3"]) -> Landmarks:
+    """The landmarks on vertices in the model's order, wherever they lie.
 
     All are carried by their vertices but the anterior superior iliac spines: what is foremost of an iliac crest
     differs from one to the next, so they are what is foremost in the anterior pelvic plane they themselves make.
     """
-    found = atlas()
-    on_bone = iter(np.einsum("lc,lcx->lx", found.shares, vertices[found.corners]))
-    points = {
-        name: _sphere(vertices[found.lunate[name.split("_")[0]]])[0] if name in HEADS else next(on_bone)
-        for name in LANDMARK_NAMES
-    }
+    points = carried(vertices)
     for _ in range(3):
         frame = PelvicFrame.of(Landmarks.of({name: point.tolist() for name, point in points.items()}))
         for part, spine in zip(PARTS, SPINES):
             inside = (vertices - frame.origin.numpy()) @ frame.world_from_pelvis.numpy()
-            faces = found.model.faces[part]
+            faces = atlas().model.faces[part]
             faces = faces[inside[faces, 2].min(1) > ABOVE_SYMPHYSIS]
             front = inside[faces, 1].min(1)
             cloud = Surface(inside, faces[front < front.min() + NEARLY]).cloud(0.7).points
-            middle = cloud[cloud[:, 1] < cloud[:, 1].min() + FLAT].mean(0)
-            foremost = cloud[np.linalg.norm(cloud - middle, axis=1).argmin()]
-            points[spine] = frame.world_from_pelvis.numpy() @ foremost + frame.origin.numpy()
+            points[spine] = frame.world_from_pelvis.numpy() @ cloud[foremost(cloud)] + frame.origin.numpy()
     return Landmarks.of({name: point.tolist() for name, point in points.items()})
+
+
+def foremost(inside: Float[ndarray, "n 3"]) -> int:
+    """Which of a crest's points is its spine: in the middle of what is foremost of it; y is to the back."""
+    front = inside[inside[:, 1] < inside[:, 1].min() + FLAT].mean(0)
+    return int(np.linalg.norm(inside - front, axis=1).argmin())
 
 
 def _sphere(points: Float[ndarray, "n 3"]) -> tuple[Float[ndarray, "3"], float]:

@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -34,11 +35,17 @@ def read_landmarks(path: Path) -> Landmarks:
     return Landmarks(tuple(name for name, _ in named), _points([position for _, position in named], 3))
 
 
-def write_landmarks(path: Path, landmarks: Landmarks) -> None:
-    """Named points on disk, LPS: .mrk.json or .fcsv for Slicer, or plain .json."""
+def write_landmarks(path: Path, landmarks: Landmarks, about: Mapping[str, str] | None = None) -> None:
+    """Named points on disk, LPS: .mrk.json or .fcsv for Slicer, or plain .json.
+
+    `about` says something of each, which Slicer shows as its description; names of which there is no landmark are
+    placed nowhere.
+    """
     if not bool(torch.isfinite(landmarks.points).all()):
         raise DataError(f"landmarks for {path.name} are NaN or infinite; leave out what is not there")
-    _write(path, list(zip(landmarks.names, landmarks.points.tolist())))
+    about = about or {}
+    names = [*landmarks.names, *(name for name in about if name not in landmarks)]
+    _write(path, [(name, landmarks[name].tolist() if name in landmarks else None) for name in names], about)
 
 
 def read_keypoints(path: Path, view: View | None = None, spacing: tuple[float, float] | None = None) -> Keypoints:
@@ -205,10 +212,10 @@ def _refuse_twins(names: Sequence[str], path: Path) -> None:
         raise DataError(f"{path}: two points are called {', '.join(twins)}; give every point a name of its own")
 
 
-def _write(path: Path, named: Sequence[Named]) -> None:
+def _write(path: Path, named: Sequence[Named], about: Mapping[str, str] = MappingProxyType({})) -> None:
     kind = suffix_of(path)
     if kind == ".mrk.json":
-        write_json(path, _markups(named))
+        write_json(path, _markups(named, about))
     elif kind == ".json":
         write_json(path, dict(named))
     elif kind == ".fcsv":
@@ -218,17 +225,17 @@ def _write(path: Path, named: Sequence[Named]) -> None:
             rows = csv.writer(file, lineterminator="\n")
             for number, (name, place) in enumerate(named, start=1):
                 x, y, z = (0.0, 0.0, 0.0) if place is None else place
-                rows.writerow([number, x, y, z, 0, 0, 0, 1, 1, 1, 0, name, "", "", 0 if place is None else 2, 0])
+                rows.writerow([number, x, y, z, 0, 0, 0, 1, 1, 1, 0, name, about.get(name, ""), "", 0 if place is None else 2, 0])
     else:
         raise DataError(f"cannot write points as {path.name}; give a name that ends in .mrk.json, .fcsv or .json")
 
 
-def _markups(named: Sequence[Named]) -> dict[str, Any]:
+def _markups(named: Sequence[Named], about: Mapping[str, str]) -> dict[str, Any]:
     points = [
         {
             "id": str(number),
             "label": name,
-            "description": "",
+            "description": about.get(name, ""),
             "associatedNodeID": "",
             "position": [0.0, 0.0, 0.0] if place is None else place,
             "orientation": [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0],

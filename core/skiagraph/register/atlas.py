@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.ndimage import gaussian_filter
@@ -23,12 +24,20 @@ from skiagraph.surface import Cloud, Surface
 
 FACING = 0.5
 """Cosine between two normals below which points are not each other's."""
+BESIDE = 4.0
+"""Millimetres up to which a closest point may lie to the side: they are no farther apart than that."""
 TRIM = (40.0, 4.0)
 """Millimetres beyond which a closest point counts for nothing, at first and at last."""
 CALLING = 8000
 """Points of a bone, about, that look for the vertex closest to them."""
 WIDTHS = (24.0, 16.0, 10.0, 7.0, 5.0, 5.0)
 """Millimetres over which the smooth rest is alike, round after round."""
+CUT = 2.0
+"""Voxels from the rim of a CT within which a bone that ends there is cut off."""
+APART = 50
+"""Vertices of which one errs on its own: its neighbours err alike."""
+UNEXPLAINED = 1.0
+"""Millimetres by which such a vertex lies beside what the modes can do."""
 SPIKE, SMOOTHINGS = 3.0, 12
 """Millimetres off the middle of its neighbours beyond which a vertex is a spike, and how often spikes are drawn in."""
 
@@ -88,12 +97,17 @@ class Fitted:
 
 
 def fit(
-    model: ShapeModel, bones: Mapping[str, Cloud], turn: Float[ndarray, "3 3"] | None = None, rounds: int = 40
+    model: ShapeModel,
+    bones: Mapping[str, Cloud],
+    turn: Float[ndarray, "3 3"] | None = None,
+    rounds: int = 40,
+    within: Grid | None = None,
 ) -> Fitted:
     """The model on the bones of somebody, each part on the bone of its name; bones may be missing or cut off.
 
-    `turn` says how the body lies; not at all (head first, on the back) if not given. Raises DataError if the model
-    has no part of a name or a bone has no points.
+    `turn` says how the body lies; not at all (head first, on the back) if not given. `within` is the CT the bones were
+    seen in: what lies beyond it is drawn to nothing. Raises DataError if the model has no part of a name or a bone has
+    no points.
     """
     for name, bone in bones.items():
         if name not in model.faces or len(bone.points) == 0:
@@ -101,14 +115,12 @@ def fit(
     trees = {name: cKDTree(bone.points) for name, bone in bones.items()}
     turn = np.eye(3) if turn is None else turn
     seen = np.concatenate([model.of_part(name) for name in bones])
-    middle = np.mean([bone.points.mean(0) for bone in bones.values()], axis=0)
-    own = np.mean([model.mean[model.of_part(name)].mean(0) for name in bones], axis=0)
-    shift, coefficients = middle - turn @ own, np.zeros(len(model.modes))
+    shift, coefficients = _start(model, bones, turn, within), np.zeros(len(model.modes))
     for number in range(rounds):
         share = number / max(1, rounds - 1)
         trim = TRIM[0] ** (1 - share) * (2 * TRIM[1]) ** share
         vertices = model.at(coefficients) @ turn.T + shift
-        target, found, _ = _closest(model, vertices, bones, trees, trim)
+        target, found, _ = _closest(model, vertices, bones, trees, trim, within)
         if found[seen].mean() < 0.05:
             raise DataError(
                 "the model does not find the bones; check that they are in LPS millimetres and how they lie"
@@ -119,13 +131,58 @@ def fit(
     for width in WIDTHS:
         # A spike faces nothing, so no bone would ever draw it in.
         vertices = model.without_spikes(vertices)
-        target, found, _ = _closest(model, vertices, bones, trees, max(1.5 * width, 2 * TRIM[1]))
+        target, found, _ = _closest(model, vertices, bones, trees, max(1.5 * width, 2 * TRIM[1]), within)
         vertices = vertices + smooth_shift(vertices[found], (target - vertices)[found], vertices, width)
     vertices = model.without_spikes(vertices)
-    target, found, normals = _closest(model, vertices, bones, trees, TRIM[1])
+    target, found, normals = _closest(model, vertices, bones, trees, TRIM[1], within)
     residual = np.full(len(vertices), np.nan)
     residual[found] = np.abs(np.einsum("vi,vi->v", target - vertices, normals))[found]
     return Fitted(vertices, coefficients, turn, shift, residual)
+
+
+def _start(
+    model: ShapeModel, bones: Mapping[str, Cloud], turn: Float[ndarray, "3 3"], within: Grid | None
+) -> Float[ndarray, "3"]:
+    """Where the mean begins: middle on middle, or an end on an end where the bones are cut off at the other."""
+    points = np.concatenate([bone.points for bone in bones.values()])
+    own = model.mean[np.concatenate([model.of_part(name) for name in bones])] @ turn.T
+    shift = np.mean([bone.points.mean(0) for bone in bones.values()], axis=0) - np.mean(
+        [(model.mean[model.of_part(name)] @ turn.T).mean(0) for name in bones], axis=0
+    )
+    if within is None:
+        return shift
+    corners = within.corners.numpy()
+    cut_low = points.min(0) - corners.min(0) < CUT * max(within.spacing)
+    cut_high = corners.max(0) - points.max(0) < CUT * max(within.spacing)
+    shift = np.where(cut_low & ~cut_high, points.max(0) - own.max(0), shift)
+    shift = np.where(cut_high & ~cut_low, points.min(0) - own.min(0), shift)
+    # What of the mean would be in the CT has its middle where the bones have theirs, but along a cut.
+    inside = within.contains(torch.from_numpy(own + shift)).numpy()
+    return np.where(cut_low | cut_high, shift, points.mean(0) - own[inside].mean(0)) if inside.any() else shift
+
+
+def leeways(model: ShapeModel, fitted: Fitted, UNEXPLAINED=1.0) -> Float[ndarray, "d v 3"]:
+    """What else the body may be where no bone was seen: independent displacements of the vertices.
+
+    Each is what one standard deviation does, millimetres, of a principal axis of the coefficients and the pose given the
+    vertices that found bone; their squares add up to the posterior covariance of every vertex, to first order.
+    Raises DataError if none did.
+    """
+    seen = np.flatnonzero(np.isfinite(fitted.residual))
+    if len(seen) == 0:
+        raise DataError("no vertex of the model found bone; give more of the pelvis")
+    some = seen[:: max(1, len(seen) // 3000)]
+    shape = model.at(fitted.coefficients)
+    about = shape - shape[some].mean(0)
+    turns = np.stack([np.cross(axis, about) for axis in np.eye(3)])
+    shifts = np.broadcast_to(np.eye(3)[:, None], turns.shape)
+    ways = np.concatenate([model.modes, turns, shifts])
+    basis = ways[:, some].reshape(len(ways), -1)
+    weight = len(seen) / len(some) / APART / UNEXPLAINED**2
+    prior = np.diag([1.0] * len(model.modes) + [0.0] * 6)
+    variance, axes = np.linalg.eigh(np.linalg.inv(weight * basis @ basis.T + prior))
+    scaled = (axes * np.sqrt(np.maximum(variance, 0.0))).T
+    return np.tensordot(scaled, ways, axes=1) @ fitted.turn.T
 
 
 def cloud_of(mask: Bool[Tensor, "k j i"], grid: Grid) -> Cloud:
@@ -180,6 +237,7 @@ def _closest(
     bones: Mapping[str, Cloud],
     trees: Mapping[str, cKDTree],
     trim: float,
+    within: Grid | None,
 ) -> tuple[Float[ndarray, "v 3"], Bool[ndarray, "v"], Float[ndarray, "v 3"]]:
     """Where each vertex is pulled, whether by anything, and the bone's normal there.
 
@@ -200,13 +258,16 @@ def _closest(
         n = bone.normals[chosen]
         # To the tangent plane there, so that the pitch of the points does not pull sideways.
         gap = bone.points[chosen] - vertices[mine]
-        across = np.einsum("vi,vi->v", gap, n)[:, None] * n
-        gap = np.where(np.linalg.norm(gap, axis=1, keepdims=True) < 4, across, gap)
-        any_facing = facing.any(1)
+        along, off = np.einsum("vi,vi->v", gap, n), np.linalg.norm(gap, axis=1)
+        gap = np.where(off[:, None] < BESIDE, along[:, None] * n, gap)
+        # What is closest to a vertex beyond a cut lies at its rim, sideways.
+        any_facing = facing.any(1) & ((off < BESIDE) | (np.abs(along) > FACING * off))
         pull, calls = _called(bone, vertices[mine], normals, trim)
         share = any_facing.astype(float) + (calls > 0)
         target[mine] += (gap * any_facing[:, None] + pull) / np.maximum(share, 1)[:, None]
         counts[mine], out[mine] = share > 0, n
+    if within is not None:
+        counts &= within.contains(torch.from_numpy(vertices)).numpy()
     return target, counts, out
 
 

@@ -17,6 +17,7 @@ from skiagraph.tasks.demo import Demo
 from skiagraph.tasks.devices import Devices
 from skiagraph.tasks.engines import Engines
 from skiagraph.tasks.export import Export
+from skiagraph.tasks.find_landmarks import FindLandmarks
 from skiagraph.tasks.inspect import Inspect
 from skiagraph.tasks.make_samples import MakeSamples
 from skiagraph.tasks.project import Project
@@ -32,6 +33,7 @@ TASKS: dict[str, type[Any]] = {
         Views,
         Project,
         Register,
+        FindLandmarks,
         MakeBody,
         Devices,
         Engines,

@@ -26,13 +26,15 @@ class Panel:
     caption: str
     keypoints: Keypoints | None = None
     masks: Bool[Tensor, "m v u"] | None = None
+    words: tuple[str, ...] = ()
+    """What is written beside each keypoint, if anything."""
 
 
-def write_sheet(path: Path, panels: Sequence[Panel], title: str = "", columns: int = 4) -> None:
-    """A page of pictures with their landmarks as dots and their masks as outlines."""
+def write_sheet(path: Path, panels: Sequence[Panel], title: str = "", columns: int = 4, across: float = 3.4) -> None:
+    """A page of pictures, `across` inches each, with their landmarks as dots and their masks as outlines."""
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.4 * columns, 3.75 * rows + 0.5), facecolor="#101418", layout="constrained")
+    figure = Figure(figsize=(across * columns, (across + 0.35) * rows + 0.5), facecolor="#101418", layout="constrained")
     figure.suptitle(title, color="white", fontsize=13)
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, number + 1)
@@ -45,6 +47,9 @@ def write_sheet(path: Path, panels: Sequence[Panel], title: str = "", columns: i
             axes.scatter(
                 shown[:, 0].numpy(), shown[:, 1].numpy(), s=10, c="#ffd166", edgecolors="black", linewidths=0.4
             )
+            for word, (u, v), there in zip(panel.words, panel.keypoints.uv.tolist(), panel.keypoints.visible.tolist()):
+                if there:
+                    axes.annotate(word, (u, v), (4, 3), textcoords="offset points", color="#ffd166", fontsize=7)
         axes.set_title(panel.caption, color="white", fontsize=9)
         axes.set_axis_off()
     with writing(path) as part:
