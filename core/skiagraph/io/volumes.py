@@ -130,7 +130,9 @@ def names_path(path: Path) -> Path:
 def _from_folder(path: Path) -> Labels:
     """The hip task's structures from a folder of masks, as TotalSegmentator writes them."""
     files = [file for file in sorted(path.iterdir()) if suffix_of(file) in READABLE]
-    masks = {file: TOTALSEGMENTATOR[stem_of(file).lower()] for file in files if stem_of(file).lower() in TOTALSEGMENTATOR}
+    masks = {
+        file: TOTALSEGMENTATOR[stem_of(file).lower()] for file in files if stem_of(file).lower() in TOTALSEGMENTATOR
+    }
     if not masks:
         raise DataError(f"{path} is a folder without masks called hip_left.nii.gz and so on; give {LABELS}")
     numbers = {name: number for number, name in STRUCTURE_INDEX.items()}

@@ -34,10 +34,8 @@ WIDTHS = (24.0, 16.0, 10.0, 7.0, 5.0, 5.0)
 """Millimetres over which the smooth rest is alike, round after round."""
 CUT = 2.0
 """Voxels from the rim of a CT within which a bone that ends there is cut off."""
-APART = 50
-"""Vertices of which one errs on its own: its neighbours err alike."""
-UNEXPLAINED = 1.0
-"""Millimetres by which such a vertex lies beside what the modes can do."""
+ALIKE, UNEXPLAINED = 450, 3.0
+"""Vertices that lie alike beside what modes can do, and by how many millimetres: as a subject left out does."""
 SPIKE, SMOOTHINGS = 3.0, 12
 """Millimetres off the middle of its neighbours beyond which a vertex is a spike, and how often spikes are drawn in."""
 
@@ -161,12 +159,12 @@ def _start(
     return np.where(cut_low | cut_high, shift, points.mean(0) - own[inside].mean(0)) if inside.any() else shift
 
 
-def leeways(model: ShapeModel, fitted: Fitted, UNEXPLAINED=1.0) -> Float[ndarray, "d v 3"]:
+def leeways(model: ShapeModel, fitted: Fitted) -> Float[ndarray, "d v 3"]:
     """What else the body may be where no bone was seen: independent displacements of the vertices.
 
-    Each is what one standard deviation does, millimetres, of a principal axis of the coefficients and the pose given the
-    vertices that found bone; their squares add up to the posterior covariance of every vertex, to first order.
-    Raises DataError if none did.
+    Each is what one standard deviation does, millimetres, of a principal axis of the coefficients and the pose given
+    the vertices that found bone; their squares add up to the posterior variance of every vertex, to first order
+    (posterior shape models: Albrecht et al. 2013). Raises DataError if no vertex found any.
     """
     seen = np.flatnonzero(np.isfinite(fitted.residual))
     if len(seen) == 0:
@@ -178,7 +176,7 @@ def leeways(model: ShapeModel, fitted: Fitted, UNEXPLAINED=1.0) -> Float[ndarray
     shifts = np.broadcast_to(np.eye(3)[:, None], turns.shape)
     ways = np.concatenate([model.modes, turns, shifts])
     basis = ways[:, some].reshape(len(ways), -1)
-    weight = len(seen) / len(some) / APART / UNEXPLAINED**2
+    weight = len(seen) / len(some) / ALIKE / UNEXPLAINED**2
     prior = np.diag([1.0] * len(model.modes) + [0.0] * 6)
     variance, axes = np.linalg.eigh(np.linalg.inv(weight * basis @ basis.T + prior))
     scaled = (axes * np.sqrt(np.maximum(variance, 0.0))).T

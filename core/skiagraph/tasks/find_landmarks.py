@@ -84,7 +84,8 @@ def _panels(patient: Patient, found: Annotation) -> Sequence[Panel]:
     hips, center = _only_hips(patient.volume, patient.labels), found.landmarks.points.mean(dim=0)
     shown = found.supported
     words = tuple(term(name).alias for name in shown.names)
-    whole, alone = [], []
+    whole: list[Panel] = []
+    alone: list[Panel] = []
     for title, (primary, secondary) in LOOKS.items():
         view = GENERIC.with_pixels(PIXELS).aimed_at(center, primary, secondary)
         masks, points = project_labels(patient.labels, view, HIPS).masks, shown.seen_from(view)

@@ -35,6 +35,15 @@ def test_landmarks_come_back_as_they_were(tmp_path, landmarks, name):
     assert torch.equal(back.points, landmarks.points)
 
 
+@pytest.mark.parametrize("name", ["a.mrk.json", "a.fcsv"])
+def test_what_is_said_of_a_landmark_is_its_description_and_one_only_spoken_of_is_nowhere(tmp_path, landmarks, name):
+    some = landmarks.subset(LANDMARK_NAMES[:2])
+    write_landmarks(tmp_path / name, some, {LANDMARK_NAMES[0]: "surely", LANDMARK_NAMES[5]: "out of sight"})
+    text = (tmp_path / name).read_text(encoding="utf-8")
+    assert "surely" in text and "out of sight" in text
+    assert read_landmarks(tmp_path / name).names == LANDMARK_NAMES[:2]
+
+
 def _markup(system, **changes):
     points = [
         {"label": "FH-l", "position": [1, 2, 3]},
