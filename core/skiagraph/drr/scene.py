@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, max_pool3d
 
 from skiagraph.anatomy import LANDMARKS
 from skiagraph.errors import DataError
@@ -22,6 +22,8 @@ from skiagraph.volume import Body, Labels, Landmarks, Volume
 
 SOFT_TISSUE_HU = 40.0
 """What is left where a bone was taken out of its CT."""
+RIM_HU = 120.0
+"""A voxel beside a structure and of no other is partly its bone if denser than this, and moves along."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +61,15 @@ class Bone:
     name: str
     matter: Phantom
     occupancy: Float[Tensor, "k j i"]
-    """1 in its voxels, 0 elsewhere."""
+    """1 in its voxels and those of its rim, 0 elsewhere."""
+    label: Bool[Tensor, "k j i"]
+    """Its voxels alone."""
 
     def moved(self, motion: Float64[Tensor, "4 4"], hosts: Sequence[Phantom]) -> tuple[Phantom, Labels]:
         """Its phantom after a rigid world motion (mm), displacing what the hosts have there, and its label."""
         grid = self.matter.grid.moved(motion)
         matter = Phantom(self.matter.density, self.matter.materials, grid)
-        return displacing(matter, self.occupancy, hosts), Labels(self.occupancy.to(torch.uint8), grid, {1: self.name})
+        return displacing(matter, self.occupancy, hosts), Labels(self.label.to(torch.uint8), grid, {1: self.name})
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ class Loosened:
     """A body with some bones taken out, so that each of its pictures can have them elsewhere.
 
     The gap a bone leaves is filled with soft tissue; where it goes, it displaces what was there. Its landmarks move
-    along.
+    along, and so do the voxels of its rim, which are partly bone.
     """
 
     host: Scene
@@ -82,7 +86,9 @@ class Loosened:
     @classmethod
     def of(cls, body: Body, decompose: Decompose, names: Sequence[str]) -> "Loosened":
         """A body without the named structures, and these. Raises DataError if the labels hold no voxel of one."""
-        gone = body.labels.mask(*names)
+        gone = torch.zeros(body.volume.grid.shape, dtype=torch.bool)
+        for name in names:
+            gone |= _with_rim(body, name)
         host = Volume(body.volume.hu.masked_fill(gone, SOFT_TISSUE_HU), body.volume.grid)
         left = Labels(body.labels.index.masked_fill(gone, 0), body.labels.grid, body.labels.names)
         whole = decompose(body.volume)
@@ -108,6 +114,18 @@ def articulated(body: Body, decompose: Decompose, motions: Mapping[str, Float64[
     return Loosened.of(body, decompose, tuple(motions)).scene(motions)
 
 
+def _with_rim(body: Body, name: str) -> Bool[Tensor, "k j i"]:
+    """A structure and those voxels beside it that are partly its: left behind they would be its ghost."""
+    whole = body.labels.mask(name)
+    found = box_around(whole)
+    if found is None:
+        return whole
+    box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in found)
+    beside = max_pool3d(whole[box][None].float(), 3, stride=1, padding=1)[0] > 0
+    whole[box] |= beside & (body.labels.index[box] == 0) & (body.volume.hu[box] > RIM_HU)
+    return whole
+
+
 def displacing(matter: Phantom, occupancy: Float[Tensor, "k j i"], hosts: Sequence[Phantom]) -> Phantom:
     """A phantom that takes away what `hosts` hold where it stands, in proportion to its occupancy."""
     density, materials = [matter.density], [*matter.materials]
@@ -127,13 +145,13 @@ def resampled(phantom: Phantom, grid: Grid) -> Float[Tensor, "m k j i"]:
 
 
 def _taken_out(name: str, body: Body, whole: Phantom) -> Bone:
-    inside = body.labels.mask(name)
-    box = box_around(inside)
+    bone = _with_rim(body, name)
+    box = box_around(bone)
     if box is None:
         raise DataError(f"the labels hold no voxel of {name}; it cannot be moved")
-    occupancy = inside[box].float()
+    occupancy = bone[box].float()
     matter = Phantom(whole.density[(slice(None), *box)] * occupancy, whole.materials, body.volume.grid.cropped(box))
-    return Bone(name, matter, occupancy)
+    return Bone(name, matter, occupancy, body.labels.mask(name)[box])
 
 
 def _merged(density: Tensor, materials: tuple[Material, ...], grid: Grid) -> Phantom:
