@@ -67,7 +67,7 @@ class Rest:
 
 
 def build(person: Person, spacing: float = 1.5) -> Body:
-    """A person's lower torso as a CT, from L3 to the middle of the thighs, with its anatomy and landmarks.
+    """A person's lower torso as a CT, from L1 to the middle of the thighs, with its anatomy and landmarks.
 
     The world's zero is midway between the femoral heads. Raises DataError if the voxels are too small or too large.
     """
@@ -167,7 +167,7 @@ def _skeleton(pelvis: Placed, thighs: Mapping[str, femur.Thigh], hips: Mapping[s
     bones = []
     for side, thigh in thighs.items():
         marrow, cortex = partial(femur.marrow, thigh), partial(femur.cortex, thigh)
-        bones.append(Made(femur.femur(thigh), f"{side}_femur", 1500, marrow, cortex))
+        bones.append(Made(femur.femur(thigh), f"{side}_femur", 1400, marrow, cortex))
     for side, bone in hips.items():
         bones.append(Made(bone, f"{side}_hemipelvis", 1350, SPONGY, partial(hip.cortex, pelvis, side)))
     bones.append(Made(rest.sacrum, "upper_sacrum", 1150, SPONGY, 1.2))
@@ -189,7 +189,8 @@ def _bone_hu(
     # A voxel is as wide as its spacing along an axis and 1.7 times that along its diagonal.
     spacing = 1.25 * spacing
     bone = np.clip(0.5 - distance / spacing, 0, 1)
-    thickness = np.maximum(thickness * density**0.5 + 0.25 * grain.at(points + 41.0, (5, 5, 5)), 0.4)
+    # Age takes from the cortex about as much as from what is within: the canal widens.
+    thickness = np.maximum(thickness * density + 0.25 * grain.at(points + 41.0, (5, 5, 5)), 0.4)
     core = np.clip(0.5 - (distance + thickness) / spacing, 0, 1)
     spongy = made.spongy(points) if callable(made.spongy) else made.spongy
     texture = 0.6 * grain.at(points, (1.7, 4.5, 3.0)) + 0.4 * grain.at(points + 17.0, (8, 12, 12))
@@ -203,8 +204,8 @@ def _lattice(
 ) -> Lattice:
     """Voxels about the body, so many that a coarser lattice shares the corners; across, about a box if one is given."""
     size, fat, coarse = person.size, person.fat, _coarsening(spacing)
-    low = np.array([-176 * size - 1.3 * fat, -102 * size - 1.3 * fat, -190 * size])
-    high = np.array([176 * size + 1.3 * fat, 112 * size + 1.3 * fat, 212 * size])
+    low = np.array([-176 * size - 1.3 * fat, -102 * size - 1.3 * fat, -230 * size])
+    high = np.array([176 * size + 1.3 * fat, 112 * size + 1.3 * fat, 275 * size])
     for thigh in thighs:
         flesh = tissue.thigh_muscles(thigh)
         seen = flesh.centers[:, 2] > low[2]

@@ -38,8 +38,9 @@ LESSER_TROCHANTER = (
 )
 PARTS = (NECK, CALCAR, SHAFT, GREATER_TROCHANTER, SADDLE, TROCHANTERIC_CREST, LESSER_TROCHANTER)
 
-CORTEX = ((60.0, 0.8), (0.0, 1.0), (-22.0, 1.5), (-40.0, 2.2), (-58.0, 3.2), (-80.0, 4.2), (-110.0, 5.0), (-300.0, 5.8))
-"""(z along the femur, thickness of the cortex in millimetres)."""
+CORTEX = ((60.0, 0.8), (0.0, 0.9), (-22.0, 1.3), (-40.0, 1.9), (-58.0, 2.8), (-80.0, 3.7), (-110.0, 4.6), (-300.0, 5.6))
+"""(z along the femur, thickness of the cortex in millimetres): under the trochanters as much mineral in a slice as
+nine of the adults of models/bone_texture have, 470 000 HU mm² above soft tissue (410 000 to 550 000)."""
 
 
 class Thigh:

@@ -1,4 +1,4 @@
-"""The sacrum, the coccyx and the lumbar vertebrae L5 to L3."""
+"""The sacrum, the coccyx and the lumbar vertebrae."""
 
 from dataclasses import dataclass
 
@@ -108,8 +108,9 @@ LUMBAR = (
     Lumbar(disc=11, wedge=13, height=27.5, half_width=27, half_depth=18, reach=42, stout=3.3),
     Lumbar(disc=11, wedge=10, height=27.5, half_width=25.5, half_depth=17.5, reach=48, stout=3.2),
     Lumbar(disc=10, wedge=8, height=27, half_width=24.5, half_depth=17, reach=45, stout=3.2),
+    Lumbar(disc=8, wedge=6, height=26, half_width=23, half_depth=16.5, reach=40, stout=3.0),
 )
-"""L5, L4, L3 and L2."""
+"""L5 to L1."""
 
 
 def sacrum(pelvis: Placed) -> Bone:
