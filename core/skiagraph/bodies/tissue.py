@@ -9,15 +9,18 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.interpolate import PchipInterpolator
 
+from skiagraph.bodies.bowel import Contents
 from skiagraph.bodies.femur import Thigh
 from skiagraph.bodies.grain import Grain
 from skiagraph.bodies.person import Person
-from skiagraph.bodies.skeleton import Balls, Lattice, curve, smooth_min, together
+from skiagraph.bodies.skeleton import Balls, Bone, Lattice, curve, smooth_min, together
 
-AIR, GAS, FAT, SKIN, MUSCLE, BOWEL, URINE = -1000.0, -930.0, -100.0, 10.0, 52.0, 28.0, 8.0
+AIR, GAS, FAT, SKIN, MUSCLE, BOWEL, URINE, STOOL = -1000.0, -930.0, -100.0, 10.0, 52.0, 28.0, 8.0, 30.0
 """Hounsfield units."""
 SKIN_DEPTH = 2.0
 """Millimetres."""
+WALL = 3.0
+"""Millimetres of wall between what is in the bowel and what encloses it."""
 
 # The lean trunk by height: (z, half width, front y, back y), millimetres.
 TRUNK = (
@@ -29,7 +32,7 @@ TRUNK = (
     (50, 154, -82, 102),
     (110, 146, -86, 96),
     (160, 138, -86, 88),
-    (260, 130, -86, 84),
+    (300, 130, -86, 84),
 )
 THIGH = ((2, 8, -10, 62), (-2, 8, -60, 76), (-3, 6, -110, 78), (-3, 4, -170, 72), (-4, 6, -260, 65), (-4, 6, -330, 60))
 """The lean left thigh about its femur: (x, y, z, radius)."""
@@ -43,17 +46,18 @@ GENITALS = (
 )
 """Of a man."""
 
-CAVITY = (((0, -22, 190, 70), (0, -18, 130, 70), (0, 0, 70, 52), (0, 18, 20, 38), (0, 28, -18, 22)),)
+CAVITY = (((0, -22, 290, 70), (0, -22, 190, 70), (0, -18, 130, 70), (0, 0, 70, 52), (0, 18, 20, 38), (0, 28, -18, 22)),)
 """The abdomen and lesser pelvis inside their walls."""
-PSOAS = ((38, 34, 230, 17), (50, 24, 160, 22), (66, -5, 90, 21), (78, -32, 30, 17), (72, -20, -20, 13), (56, 8, -50, 9))
-BLADDER = ((-14, -22, 10, 24), (14, -22, 10, 24))
-RECTUM = ((8, 20, 62, 15), (2, 44, 52, 16), (0, 58, 30, 19), (0, 56, 6, 17), (0, 44, -22, 9))
-COLON = (
-    ((-96, -18, 100, 20), (-100, -14, 140, 23), (-104, -10, 200, 22)),
-    ((106, -8, 210, 17), (108, -4, 140, 16), (88, -12, 92, 15), (58, -6, 76, 15), (24, 10, 84, 15), (8, 20, 62, 15)),
-    ((-40, -50, 170, 14), (0, -56, 150, 14), (42, -50, 176, 14)),
+PSOAS = (
+    (34, 36, 290, 12),
+    (38, 34, 230, 17),
+    (50, 24, 160, 22),
+    (66, -5, 90, 21),
+    (78, -32, 30, 17),
+    (72, -20, -20, 13),
+    (56, 8, -50, 9),
 )
-"""Caecum, descending colon with sigmoid, and some loops: (x, y, z, radius)."""
+BLADDER = ((-14, -22, 10, 24), (14, -22, 10, 24))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +70,14 @@ class Layers:
     fascia: Float[ndarray, "k j i"]
     """The fat between muscles."""
     cavity: Float[ndarray, "k j i"]
+    gut: Float[ndarray, "k j i"]
+    """Where bowel may lie."""
     bladder: Float[ndarray, "k j i"]
-    stool: Float[ndarray, "k j i"]
-    gas: Float[ndarray, "k j i"]
     mottle: Float[ndarray, "k j i"]
     """A texture of unit deviation, fine."""
     loops: Float[ndarray, "k j i"]
     """A texture of unit deviation, coarse."""
+    bowel: Contents
 
 
 def soft_tissue(layers: Layers, lattice: Lattice, first: int, last: int) -> Float[ndarray, "k j i"]:
@@ -91,8 +96,14 @@ def soft_tissue(layers: Layers, lattice: Lattice, first: int, last: int) -> Floa
     hu = _mix(fat, muscle, share(layers.lean))
     hu = _mix(hu, np.clip(-30 + 60 * fine(layers.loops), FAT, BOWEL), share(layers.cavity))
     hu = _mix(hu, np.full_like(hu, URINE), share(layers.bladder))
-    hu = _mix(hu, np.clip(-60 + 200 * mottle, -700, 60), share(layers.stool))
-    hu = _mix(hu, np.full_like(hu, GAS), share(layers.gas))
+    slab = Lattice(lattice.origin + np.array([0, 0, first * h]), h, (last - first, *lattice.shape[1:]))
+    wall = fine(layers.gut) + WALL
+    for balls, inside in (
+        (layers.bowel.stool, STOOL + 25 * mottle),
+        (layers.bowel.bubbles, np.full_like(hu, GAS)),
+        (layers.bowel.gas, np.full_like(hu, GAS)),
+    ):
+        hu = _mix(hu, inside, np.clip(0.5 - np.maximum(_ball_distance(balls, slab), wall) / h, 0, 1))
     skin = fine(layers.skin)
     hu = _mix(hu, np.full_like(hu, SKIN), np.clip(0.5 + (skin + SKIN_DEPTH) / h, 0, 1))
     return _mix(hu, np.full_like(hu, AIR), np.clip(0.5 + skin / h, 0, 1))
@@ -123,15 +134,9 @@ def layers_of(person: Person, thighs: Sequence[Thigh], coarse: Lattice, rng: tor
     psoas = np.minimum(part(PSOAS), part([(-x, y, z, r) for x, y, z, r in PSOAS]))
     cavity = np.maximum(np.maximum(part(*CAVITY) + 3 * wobble, 4 - psoas), lean + 12)
     fascia = np.maximum(np.abs(noise.at(points + 83.0, (24, 24, 70))) * 12 - 1.6, lean + 4)
-    rectum, colon = part(RECTUM), part(*COLON)
-    filled = noise.at(points + 11.0, (30, 30, 30)) + 0.5 * noise.at(points + 23.0, (10, 10, 10))
-    haustra = 3.0 * noise.at(points + 43.0, (13, 13, 13))
-    gut = np.minimum(rectum, colon) + haustra
-    pockets = 8 * (1.7 - noise.at(points + 97.0, (15, 15, 12)))
-    gas = np.minimum(np.maximum(gut + 2, 9 * (0.35 - filled)), np.maximum(pockets, cavity + 8))
-    stool = np.maximum(gut + 1, 9 * (filled - 0.1))
     bladder = part(BLADDER)
-    return Layers(skin, lean, fascia, cavity, bladder, stool, gas, mottle, loops)
+    bowel = Contents.drawn(np.random.default_rng(int(torch.randint(2**31, (), generator=rng))), size)
+    return Layers(skin, lean, fascia, cavity, lean + 8, bladder, mottle, loops, bowel)
 
 
 def thigh_muscles(thigh: Thigh) -> Balls:
@@ -162,6 +167,16 @@ def _distance(balls: Balls, coarse: Lattice, size: float, margin: float = 20.0) 
     where = coarse.slices(placed.box(), margin)
     points = coarse.points(where)
     out[where] = placed.distance(points.reshape(-1, 3), FAR).reshape(points.shape[:-1])
+    return out
+
+
+def _ball_distance(balls: Balls, slab: Lattice) -> Float[ndarray, "k j i"]:
+    """Millimetres to the envelope of balls as far as a voxel or two, negative inside."""
+    reach = 3 * slab.spacing
+    out = np.full(slab.shape, reach, dtype=np.float32)
+    if len(balls.radii):
+        where, field = Bone((balls,)).sampled(slab, reach)
+        out[where] = field
     return out
 
 

@@ -114,7 +114,7 @@ def carried(layers: Layers, torso: Torso, pelvis: ShapedPelvis, thighs: Mapping[
     cavity = np.maximum(np.minimum(layers.cavity, belly), np.maximum(4 - lean, skin + 15))
     return replace(
         layers, skin=skin.astype(np.float32), lean=lean.astype(np.float32), fascia=fascia.astype(np.float32),
-        cavity=cavity.astype(np.float32), gas=np.maximum(layers.gas, cavity - 2).astype(np.float32),
+        cavity=cavity.astype(np.float32), gut=cavity.astype(np.float32),
     )  # fmt: skip
 
 
