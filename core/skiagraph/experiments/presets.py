@@ -3,6 +3,9 @@
 from dataclasses import replace
 
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_NAMES
+from skiagraph.bodies.clutter import Cluttered
+from skiagraph.bodies.fractures import Fractured
+from skiagraph.bodies.implants import Implanted
 from skiagraph.bodies.lesions import LESION, Lesions
 from skiagraph.bodies.manipulator import BASE, BODY, TIP
 from skiagraph.carm import CIOS_FUSION, CArm
@@ -10,7 +13,7 @@ from skiagraph.errors import DataError
 from skiagraph.factory.devices import Collimator, DevicePrior, Only
 from skiagraph.factory.dress import WithHardware, WithManipulator
 from skiagraph.factory.recipe import Recipe, Technique
-from skiagraph.factory.variation import UNCHANGED
+from skiagraph.factory.variation import UNCHANGED, Lived
 from skiagraph.factory.views import Aim, Around, Box, Cone, Mixture, SolidAngle
 from skiagraph.planning import VIEWS
 
@@ -36,6 +39,7 @@ HIP_AP = replace(
     devices=DevicePrior((1000.0, 1150.0), (0.84, 0.92), (380.0, 430.0)),
     collimator=Collimator(chance=0.12, most=0.12),
     technique=Technique(kvp=(65.0, 95.0), dose=(5.0, 100.0)),
+    variation=Lived(((0.25, Fractured()), (0.2, Implanted()), (1.0, Cluttered()))),
 )
 """AP radiographs only: the whole pelvis on a 17 inch cassette or a little less of one, at 65 to 95 kV.
 

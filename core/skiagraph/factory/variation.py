@@ -1,7 +1,9 @@
 """Anatomy changed before exposure, labels and landmarks carried exactly: other proportions, other bone, other hips."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -43,6 +45,26 @@ class Variation:
 
 UNCHANGED = Variation(stretch=0.0, density=0.0, moving=0.0)
 """Bodies as they are."""
+
+
+Event = Callable[[Scene, np.random.Generator], Scene]
+"""What may have befallen somebody, such as a fracture or an operation."""
+
+
+@dataclass(frozen=True)
+class Lived:
+    """Bodies varied, and to some of them something happened: each event so often as it says, in their order."""
+
+    events: tuple[tuple[float, Event], ...]
+    variation: Variation = Variation()
+
+    def __call__(self, body: Body, decompose: Decompose, rng: torch.Generator) -> Scene:
+        """The changed body and what happened to it, ready for X-rays."""
+        scene = self.variation(body, decompose, rng)
+        for chance, event in self.events:
+            happens, seed = uniform(rng, 0.0, 1.0) < chance, int(torch.randint(2**31, (), generator=rng))
+            scene = event(scene, np.random.default_rng(seed)) if happens else scene
+        return scene
 
 
 def _affine(most: float, center: Point, rng: torch.Generator) -> Float64[Tensor, "4 4"]:
