@@ -225,7 +225,9 @@ def _write(path: Path, named: Sequence[Named], about: Mapping[str, str] = Mappin
             rows = csv.writer(file, lineterminator="\n")
             for number, (name, place) in enumerate(named, start=1):
                 x, y, z = (0.0, 0.0, 0.0) if place is None else place
-                rows.writerow([number, x, y, z, 0, 0, 0, 1, 1, 1, 0, name, said, "", status, 0])
+                rows.writerow(
+                    [number, x, y, z, 0, 0, 0, 1, 1, 1, 0, name, about.get(name, ""), "", 0 if place is None else 2, 0]
+                )
     else:
         raise DataError(f"cannot write points as {path.name}; give a name that ends in .mrk.json, .fcsv or .json")
 

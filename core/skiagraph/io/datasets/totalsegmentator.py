@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from skiagraph.anatomy import STRUCTURE_INDEX
+from skiagraph.anatomy import STRUCTURE_INDEX, TOTALSEGMENTATOR
 from skiagraph.errors import DataError
 from skiagraph.io.datasets.dataset import Dataset, Found, Origin
 from skiagraph.io.files import decoding
 from skiagraph.io.patient import CT_NAME, Patient, Subject
-from skiagraph.io.volumes import TOTALSEGMENTATOR, read_labels, read_volume
+from skiagraph.io.volumes import read_labels, read_volume
 from skiagraph.volume import Labels, Landmarks
 
 ORIGIN = Origin(

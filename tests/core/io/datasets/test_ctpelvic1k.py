@@ -49,7 +49,8 @@ def test_a_hip_is_left_or_right_by_where_it_lies_whatever_its_number(folder, box
 def test_one_hip_alone_is_told_by_the_sacrum(folder, ct, boxes):
     index = mask(boxes, True)
     index[index == 2] = 0
-    write_itk(folder / "CTPelvic1K_dataset6_Anonymized_mask/inner/dataset6_CLINIC_0001_mask_4label.nii.gz", index, ct.grid)
+    inner = folder / "CTPelvic1K_dataset6_Anonymized_mask/inner"
+    write_itk(inner / "dataset6_CLINIC_0001_mask_4label.nii.gz", index, ct.grid)
     names = DATASET.find(folder).subjects[0].load().labels.names
     assert names == {1: "upper_sacrum", 3: "right_hemipelvis", 4: "vertebrae"}
 

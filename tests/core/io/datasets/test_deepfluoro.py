@@ -2,6 +2,10 @@ import h5py
 import numpy as np
 import pytest
 import torch
+
+from skiagraph.anatomy import canonical
+from skiagraph.errors import DataError
+from skiagraph.geometry import rotation
 from skiagraph.io.datasets.deepfluoro import (
     BORDER,
     DATASET,
@@ -13,10 +17,6 @@ from skiagraph.io.datasets.deepfluoro import (
     specimens,
 )
 from skiagraph.volume import Landmarks
-
-from skiagraph.anatomy import canonical
-from skiagraph.errors import DataError
-from skiagraph.geometry import rotation
 
 K = np.array([[-5257.7, 0, 767.5], [0, -5257.7, 767.5], [0, 0, 1]])
 SIZE = (160, 164)
@@ -60,7 +60,7 @@ def camera_to_femur(turn: float, side: str) -> np.ndarray:
 
 
 def landed(turn: float) -> dict[str, np.ndarray]:
-    """K (R X + t), by hand: the femoral heads by their femur's own pose where it is known, the others by the pelvis's."""
+    """K (R X + t), by hand: the femoral heads by their femur's own pose where it is known, the rest by the pelvis's."""
     pixels = {}
     for name, point in POINTS.items():
         left = name == "FH-l"

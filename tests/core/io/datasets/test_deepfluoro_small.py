@@ -55,5 +55,5 @@ def test_a_group_that_does_not_fit_together_is_said(path):
     assert "group 06" in found.wrong[0]
     with h5py.File(path, "r+") as file:
         del file["01"], file["02"]
-    with pytest.raises(DataError, match="no projections.*licence"):
+    with pytest.raises(DataError, match=r"no projections.*licence"):
         DATASET.find(path)
