@@ -3,7 +3,6 @@
 Laid out about the middle of the femoral heads by proportions of ours; nothing of it is labelled, and no label changes.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,26 +158,29 @@ def _smooth(knots: list[Vector]) -> list[Vector]:
     return list(path)
 
 
-Thing = Callable[[Scene, Vector, float, np.random.Generator], Scene]
-
-
 @dataclass(frozen=True)
 class Cluttered:
-    """Each of these things so often as it says, in a scene whose femoral heads are known."""
+    """How often each of these things is seen, in a scene whose femoral heads are known."""
 
-    chances: tuple[tuple[float, Thing], ...] = (
-        (0.15, calcified),
-        (0.3, phleboliths),
-        (0.1, contrast),
-        (0.1, catheter),
-        (0.1, leads),
-        (0.1, clothes),
-    )
+    plaques: float = 0.15
+    stones: float = 0.3
+    contrast: float = 0.08
+    catheter: float = 0.08
+    leads: float = 0.1
+    clothes: float = 0.1
 
     def __call__(self, scene: Scene, rng: np.random.Generator) -> Scene:
         """The scene with what was drawn."""
         known = heads_of(scene)
-        for chance, thing in self.chances:
-            if known is not None and rng.random() < chance:
-                scene = thing(scene, *known, rng)
+        if known is None:
+            return scene
+        for chance, thing in (
+            (self.plaques, calcified),
+            (self.stones, phleboliths),
+            (self.contrast, contrast),
+            (self.catheter, catheter),
+            (self.leads, leads),
+            (self.clothes, clothes),
+        ):
+            scene = thing(scene, *known, rng) if rng.random() < chance else scene
         return scene
