@@ -61,7 +61,9 @@ def _moved(
     labels = scene.labels[n]
     box = box_around(piece)
     assert box is not None
-    box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)  # type: ignore[assignment]
+    box = tuple(  # type: ignore[assignment]
+        slice(max(side.start - 1, 0), min(side.stop + 1, count)) for side, count in zip(box, labels.grid.shape)
+    )
     grid = labels.grid.cropped(box)
     materials = tuple(dict.fromkeys(one for phantom in scene.phantoms for one in phantom.materials))
     density = torch.zeros(len(materials), *grid.shape)
