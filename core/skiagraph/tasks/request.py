@@ -14,8 +14,10 @@ from skiagraph.io.files import read_json
 from skiagraph.tasks.body import MakeBody
 from skiagraph.tasks.data_check import DataCheck
 from skiagraph.tasks.demo import Demo
+from skiagraph.tasks.detect import Detect
 from skiagraph.tasks.devices import Devices
 from skiagraph.tasks.engines import Engines
+from skiagraph.tasks.evaluate import Evaluate
 from skiagraph.tasks.export import Export
 from skiagraph.tasks.find_landmarks import FindLandmarks
 from skiagraph.tasks.inspect import Inspect
@@ -24,6 +26,7 @@ from skiagraph.tasks.project import Project
 from skiagraph.tasks.register import Register
 from skiagraph.tasks.render import Render
 from skiagraph.tasks.task import Report, Task, perform, silent
+from skiagraph.tasks.train_detector import TrainDetector
 from skiagraph.tasks.views import Views
 
 TASKS: dict[str, type[Any]] = {
@@ -42,6 +45,9 @@ TASKS: dict[str, type[Any]] = {
         Export,
         Inspect,
         DataCheck,
+        TrainDetector,
+        Detect,
+        Evaluate,
     )
 }
 """What can be asked for, by its command."""

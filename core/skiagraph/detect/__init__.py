@@ -1,0 +1,1 @@
+"""Landmarks and structures found on X-rays by networks."""

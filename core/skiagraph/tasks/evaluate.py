@@ -1,0 +1,189 @@
+"""`skiagraph evaluate`: how good a detector is on pictures whose landmarks are known."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import tyro
+from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
+
+from skiagraph.detect.bundle import read_bundle
+from skiagraph.errors import DataError
+from skiagraph.evaluate.cases import Known, in_folder, in_set
+from skiagraph.evaluate.landmarks import RADII, Case, Curve, Table, interval, reliability
+from skiagraph.evaluate.masks import agreement
+from skiagraph.factory.card import CARD_NAME
+from skiagraph.factory.reading import SampleSet
+from skiagraph.io.files import suffix_of, write_json, writing
+from skiagraph.tasks.detect import the_bundle
+from skiagraph.tasks.overlay import draw
+from skiagraph.tasks.page import TITLES
+from skiagraph.tasks.task import Report, silent
+
+INK, QUIET, WARM, GROUND = "#e8edf2", "#93a1b0", "#ffd166", "#151b23"
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a detector on X-rays whose landmarks are known: errors, misses, inventions, calibration, overlays."""
+
+    command: ClassVar[str] = "evaluate"
+
+    pictures: tyro.conf.Positional[Path]
+    """A folder of X-rays with their landmarks beside them (NAME.png and NAME.json), or a set of samples."""
+    output: tyro.conf.Positional[Path]
+    """The report, .html; the numbers go into a .json beside it."""
+    bundle: Path | None = None
+    """The detector; the one that comes with Skiagraph if not given."""
+    split: str = "test"
+    """Which part of a set of samples."""
+    most: int = 1000
+    """Pictures of a set at most."""
+    millimetres: float | None = None
+    """Of a pixel, for X-rays whose files do not say."""
+
+    @property
+    def record(self) -> Path:
+        """Beside the report."""
+        return self.output.with_suffix(".run.json")
+
+    def run(self, report: Report = silent) -> list[Path]:
+        """Look at all pictures and write the report."""
+        if suffix_of(self.output) != ".html":
+            raise DataError(f"the report is a page, not {self.output.name}; give a name that ends in .html")
+        detector = read_bundle(self.bundle or the_bundle())
+        looked: list[tuple[Known, Case]] = []
+        for known in islice(self._pictures(), self.most):
+            looked.append((known, Case(known.name, known.subject, known.truth, detector(known.picture),
+                                       known.millimetres)))  # fmt: skip
+            report(len(looked), len(looked) + 1, f"{known.name}")
+        table = Table.of([case for _, case in looked])
+        numbers = _numbers(table, looked, detector.reading.near)
+        text = (
+            Environment(loader=PackageLoader("skiagraph.tasks", "pages"), autoescape=True, trim_blocks=True)
+            .get_template("evaluate.html")
+            .render(
+                numbers=numbers,
+                titles=TITLES,
+                source=self.pictures.name,
+                count=len(looked),
+                subjects=len(set(table.subjects)),
+                curve=_curve(Curve.of(table)),
+                sheets=[(title, _sheet(looked, at)) for title, at in _shown(table)],
+                version=version("skiagraph"),
+            )
+        )
+        beside = self.output.with_suffix(".json")
+        write_json(beside, numbers)
+        with writing(self.output) as part:
+            part.write_text(text, encoding="utf-8")
+        return [self.output, beside]
+
+    def _pictures(self) -> "islice[Known]":
+        known = (
+            in_set(SampleSet(self.pictures), self.split)
+            if (self.pictures / CARD_NAME).is_file()
+            else in_folder(self.pictures, self.millimetres)
+        )
+        return islice(known, None)
+
+
+def _numbers(table: Table, looked: Sequence[tuple[Known, Case]], near: float) -> dict[str, object]:
+    """What was measured, for a file and for the page."""
+    curve = Curve.of(table)
+    reach = float(np.median([near * max(known.picture.shape) * known.millimetres for known, _ in looked]))
+    rows, gap = reliability(table, reach)
+    return {
+        "pictures": len(table.subjects),
+        "subjects": len(set(table.subjects)),
+        "landmarks": int(table.present.sum()),
+        **_scores(table),
+        "mean_mm_95": interval(table),
+        "activation": {f"{share:.0%}": _finite(curve.at(share)) for share in (0.5, 0.75, 0.9, 0.95, 1.0)},
+        "activation_area_mm": _finite(curve.area),
+        "calibration": {"within_mm": reach, "expected_gap": gap, "bins": rows.tolist()},
+        "per_landmark": {name: _scores(table.of_landmark(name)) for name in table.names},
+        "per_subject": {one: _scores(table.of_subject(one)) for one in sorted(set(table.subjects))[:200]},
+        "structures": _structures(looked),
+    }
+
+
+def _scores(table: Table) -> dict[str, object]:
+    errors = table.all_errors
+    found = table.counted
+    return {
+        "n": len(errors),
+        "mean_mm": _finite(errors.mean() if len(errors) else np.nan),
+        "median_mm": _finite(np.median(errors) if len(errors) else np.nan),
+        "mean_of_found_mm": _finite(found.mean() if len(found) else np.nan),
+        "within": {f"{radius:g} mm": _finite(table.within(radius)) for radius in RADII},
+        "recall": _finite(table.recall),
+        "false_activation": _finite(table.false_activation),
+        "absent": int(table.absent.sum()),
+        "swapped": _finite(table.swap_rate),
+    }
+
+
+def _structures(looked: Sequence[tuple[Known, Case]]) -> dict[str, dict[str, float | None]]:
+    found: dict[str, list[list[float]]] = {}
+    for known, case in looked:
+        for name, true in zip(known.structures, known.masks):
+            if name in case.found.structures:
+                mask = case.found.masks[case.found.structures.index(name)]
+                one = agreement(mask, true, known.millimetres)
+                found.setdefault(name, []).append(list(asdict(one).values()))
+    words = ("dice", "hausdorff_95_mm", "surface_dice_2_mm")
+    with np.errstate(all="ignore"):
+        return {
+            name: {word: _finite(np.nanmean(column)) if np.isfinite(column).any() else None
+                   for word, column in zip(words, np.array(rows).T)}
+            for name, rows in found.items()
+        }  # fmt: skip
+
+
+def _shown(table: Table) -> list[tuple[str, list[int]]]:
+    """Which pictures to show: best, in the middle, worst, by their mean error."""
+    with np.errstate(all="ignore"):
+        means = np.array([row[np.isfinite(row)].mean() if np.isfinite(row).any() else np.nan for row in table.error])
+    order = [int(i) for i in np.argsort(means) if np.isfinite(means[i])]
+    middle = max(0, len(order) // 2 - 2)
+    return [("best", order[:4]), ("in the middle", order[middle : middle + 4]), ("worst", order[-4:][::-1])]
+
+
+def _sheet(looked: Sequence[tuple[Known, Case]], chosen: Sequence[int]) -> str:
+    figure = Figure(figsize=(14, 4.2), facecolor=GROUND, layout="constrained")
+    for place, number in enumerate(chosen):
+        known, case = looked[number]
+        axes = figure.add_subplot(1, 4, place + 1)
+        draw(axes, known.picture, case.found, known.truth)
+        axes.set_title(known.name, color=INK, fontsize=8)
+    return _as_data(figure)
+
+
+def _curve(curve: Curve) -> str:
+    figure = Figure(figsize=(5, 3.4), facecolor=GROUND, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_facecolor(GROUND)
+    axes.plot(100 * curve.share, curve.error, color=WARM)
+    axes.set_xlabel("landmarks kept, the surest first (%)", color=QUIET)
+    axes.set_ylabel("mean error (mm)", color=QUIET)
+    axes.tick_params(colors=QUIET)
+    axes.grid(alpha=0.15)
+    return _as_data(figure)
+
+
+def _as_data(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
