@@ -79,7 +79,9 @@ class Annotation:
 
 
 def annotate(labels: Labels) -> Annotation:
-    """The landmarks of the body whose hip bones are labelled; they may be cut off.
+    """The landmarks of the body whose hip bones are labelled on a CT's voxels; they may be cut off where the CT ends.
+
+    Labels that are a crop of the CT's have to be put back on it first: `skiagraph.io.volumes.onto`.
 
     Raises DataError if a hip bone is not labelled or empty, left lies to the right, or the atlas does not find them.
     """
