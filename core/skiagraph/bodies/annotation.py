@@ -25,7 +25,7 @@ from skiagraph.volume import Labels, Landmarks
 HIPS = PARTS[:2]
 WANTED = (
     "give a segmentation that names left_hemipelvis and right_hemipelvis, such as TotalSegmentator's with its "
-    "hip_left and hip_right"
+    'hip_left and hip_right; a .json beside it, such as {"77": "hip_left"}, gives its numbers their names'
 )
 AROUND = 12.0
 """Millimetres about a landmark within which bone has to be seen for it to count as seen."""

@@ -62,7 +62,7 @@ class FindLandmarks:
         report(0, 3, "reading")
         patient = Patient.read(self.volume, self.labels)
         if patient.labels is None:
-            raise DataError(f"landmarks are found on labelled hip bones; {WANTED}, as --labels")
+            raise DataError(f"landmarks are found on labelled hip bones, so --labels are needed; {WANTED}")
         report(1, 3, "fitting the atlas")
         found = annotate(patient.labels)
         lost = [name for name, seen in zip(found.landmarks.names, found.seen) if not seen]

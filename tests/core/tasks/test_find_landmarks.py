@@ -60,7 +60,7 @@ def test_a_cut_ct_with_totalsegmentators_names_leaves_what_it_does_not_show_unde
 
 
 def test_a_ct_without_labels_is_refused_with_what_to_give(folder, tmp_path):
-    with pytest.raises(DataError, match=r"TotalSegmentator.*--labels"):
+    with pytest.raises(DataError, match=r"--labels.*TotalSegmentator"):
         FindLandmarks(folder / "ct.nii.gz", tmp_path / "found.mrk.json").run()
     assert not list(tmp_path.iterdir())
 
