@@ -37,6 +37,13 @@ def test_a_rotation_is_proper_and_intrinsics_are_triangular(view):
 
 
 @pytest.mark.parametrize("view", views())
+def test_half_a_turn_of_a_picture_takes_every_pixel_to_its_opposite(view):
+    view = view.cropped(slice(0, 5), slice(3, 9))
+    torch.testing.assert_close(view.half_turned().pixels(), view.pixels().flip(0, 1))
+    assert torch.equal(view.half_turned().source, view.source)
+
+
+@pytest.mark.parametrize("view", views())
 def test_matrix_and_krt_round_trip(view):
     spacing = view.pixel_spacing[1]
     for twin in (View.from_matrix(view.matrix(), view.size, spacing), View.from_krt(*view.krt(), view.size, spacing)):

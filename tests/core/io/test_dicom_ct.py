@@ -5,44 +5,22 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 import torch
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from slices import STRAIGHT, write_slice
 
 from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import float64, rotation, transform
-from skiagraph.io.dicom_ct import CT_IMAGE, ENHANCED_CT, tilt
+from skiagraph.io.dicom_ct import ENHANCED_CT, tilt
 from skiagraph.io.volumes import read_volume, write_volume
 
 SHAPE = (6, 4, 5)
-STRAIGHT = np.eye(3)
 OBLIQUE = (rotation("z", 20) @ rotation("x", -15)).numpy()
 FEET_FIRST_PRONE = np.diag([1.0, -1.0, -1.0])
 
 
 def stored() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 2400, SHAPE).astype(np.int16)
-
-
-def write_slice(path: Path, pixels: np.ndarray, position, axes=STRAIGHT, series="1.2.3", **changes) -> None:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CT_IMAGE, generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = CT_IMAGE, meta.MediaStorageSOPInstanceUID
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2", series
-    dataset.Modality, dataset.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
-    dataset.ImagePositionPatient = [f"{x:.9g}" for x in position]
-    dataset.ImageOrientationPatient = [f"{x:.9g}" for x in [*axes[:, 0], *axes[:, 1]]]
-    dataset.PixelSpacing = ["0.8", "0.7"]
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
-    dataset.RescaleSlope, dataset.RescaleIntercept = "1", "-1024"
-    dataset.PixelData = pixels.astype("<i2").tobytes()
-    for keyword, value in changes.items():
-        setattr(dataset, keyword, value)
-    dataset.save_as(path, enforce_file_format=True)
 
 
 def write_series(folder: Path, axes=STRAIGHT, step=None, series="1.2.3", **changes) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What can be wrong with a body or a radiograph that is read, and what is annotated in it: each in one line."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -99,8 +100,8 @@ def _wrong_with_labels(labels: Labels) -> Iterator[str]:
 
 def _crossed(points: Keypoints) -> str | None:
     """A left landmark on the image's left of its twin, if most pairs lie so: pictures are shown as from the front."""
-    known = dict(zip(points.names, points.uv[:, 0].tolist()))
-    pairs = {name: known[name] - known[twin] for name in known
-             if name.startswith("left_") and (twin := name.replace("left_", "right_", 1)) in known}  # fmt: skip
+    known = {name: u for name, (u, _) in zip(points.names, points.uv.tolist()) if math.isfinite(u)}
+    twins = [(name, name.replace("left_", "right_", 1)) for name in known if name.startswith("left_")]
+    pairs = {left: known[left] - known[right] for left, right in twins if right in known}
     crossed = [name for name, apart in pairs.items() if apart < 0]
     return crossed[0] if len(crossed) > len(pairs) / 2 else None

@@ -9,6 +9,8 @@ from skiagraph.io.datasets.ctpelvic1k import DATASET
 from skiagraph.io.itk import write_itk
 from skiagraph.io.volumes import write_volume
 
+MASK = "CTPelvic1K_dataset6_Anonymized_mask/inner/dataset6_CLINIC_0001_mask_4label.nii.gz"
+
 
 def mask(boxes, first_left: bool) -> np.ndarray:
     index = np.zeros((12, 14, 20), dtype=np.uint8)
@@ -49,14 +51,13 @@ def test_a_hip_is_left_or_right_by_where_it_lies_whatever_its_number(folder, box
 def test_one_hip_alone_is_told_by_the_sacrum(folder, ct, boxes):
     index = mask(boxes, True)
     index[index == 2] = 0
-    inner = folder / "CTPelvic1K_dataset6_Anonymized_mask/inner"
-    write_itk(inner / "dataset6_CLINIC_0001_mask_4label.nii.gz", index, ct.grid)
+    write_itk(folder / MASK, index, ct.grid)
     names = DATASET.find(folder).subjects[0].load().labels.names
     assert names == {1: "upper_sacrum", 3: "right_hemipelvis", 4: "vertebrae"}
 
 
 def test_what_is_not_as_published_is_said(folder, ct, boxes):
-    path = folder / "CTPelvic1K_dataset6_Anonymized_mask/inner/dataset6_CLINIC_0001_mask_4label.nii.gz"
+    path = folder / MASK
     index = mask(boxes, True)
     write_itk(path, index + 7 * (index == 4).astype(np.uint8), ct.grid)
     with pytest.raises(DataError, match=r"labels \[11\]"):
@@ -67,4 +68,4 @@ def test_what_is_not_as_published_is_said(folder, ct, boxes):
     path.unlink()
     assert "dataset6_CLINIC_0001_data.nii.gz" in DATASET.find(folder).wrong[0]
     with pytest.raises(DataError, match=r"no pair.*zenodo.*licence"):
-        DATASET.find(path.parent.parent.parent / "CTPelvic1K_dataset6_data")
+        DATASET.find(folder / "CTPelvic1K_dataset6_data")

@@ -60,7 +60,7 @@ def camera_to_femur(turn: float, side: str) -> np.ndarray:
 
 
 def landed(turn: float) -> dict[str, np.ndarray]:
-    """K (R X + t), by hand: the femoral heads by their femur's own pose where it is known, the rest by the pelvis's."""
+    """K (R X + t), by hand: a femoral head by its femur's pose where that is good, all else by the pelvis's."""
     pixels = {}
     for name, point in POINTS.items():
         left = name == "FH-l"
