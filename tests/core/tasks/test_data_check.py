@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from slices import write_slice
 
 from skiagraph.anatomy import LANDMARKS, STRUCTURE_INDEX
 from skiagraph.bodies import Person, build
 from skiagraph.carm import CIOS_FUSION
 from skiagraph.cli import main
 from skiagraph.factory.reading import SampleSet
+from skiagraph.factory.subjects import stored
 from skiagraph.geometry import rigid, rotation
 from skiagraph.io.datasets import deepfluoro
 from skiagraph.io.markups import read_landmarks, write_landmarks
@@ -135,6 +137,30 @@ def test_pictures_without_spacing_and_with_points_beside_them(capsys, tmp_path):
     raw = (tmp_path / "x" / "a.png").read_bytes()
     (tmp_path / "x" / "a.png").write_bytes(raw[:40])
     assert "cannot read" in said(capsys, tmp_path / "x", code=1)
+
+
+def test_a_dicom_folder_is_a_body_that_samples_are_made_of(capsys, tmp_path):
+    (tmp_path / "someone").mkdir()
+    pixels = np.full((6, 8), 1100, dtype=np.int16)
+    pixels[0] = 0
+    for k in range(4):
+        write_slice(tmp_path / "someone" / f"{k}.dcm", pixels, (0.0, 0.0, 2.0 * k))
+    assert "is a DICOM series" in said(capsys, tmp_path / "someone")
+    (subject,) = stored(tmp_path / "someone")
+    assert subject.name == "someone" and subject.load().volume.hu.shape == (4, 6, 8)
+    (tmp_path / "someone" / "2.dcm").unlink()
+    assert "1 slices are missing" in said(capsys, tmp_path / "someone", code=1)
+
+
+def test_surfaces_are_measured_and_metres_are_suspected(capsys, tmp_path):
+    corners = ["0 0 0", "60 0 0", "0 60 0", "0 0 60"]
+    for name, scale in (("bone", 1.0), ("metres", 0.001)):
+        points = "\n".join("v " + " ".join(str(scale * float(x)) for x in corner.split()) for corner in corners)
+        faces = "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4"
+        (tmp_path / f"{name}.obj").write_text(f"{points}\n{faces}\n", encoding="utf-8")
+    out = said(capsys, tmp_path, code=1)
+    assert "is surfaces" in out and "bone.obj: 4 triangles, 60 x 60 x 60 mm" in out
+    assert "metres.obj is 0 x 0 x 0 mm large" in out
 
 
 def test_nothing_that_is_read_is_said_with_what_there_is(capsys, tmp_path):

@@ -19,12 +19,13 @@ DATASETS: tuple[Dataset, ...] = (
     deepfluoro.DATASET,
     deepfluoro_small.DATASET,
     totalsegmentator.DATASET,
-    ctpelvic1k.DATASET,
     nmdid.DATASET,
     qata.DATASET,
     fracatlas.DATASET,
     pxr.DATASET,
+    ctpelvic1k.DATASET,  # last: its files may lie anywhere below
 )
+"""In the order in which a path is tried."""
 
 
 def recognised(path: Path) -> Dataset | None:
