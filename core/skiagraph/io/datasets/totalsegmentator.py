@@ -6,18 +6,17 @@ The bones of the hip task are read of its 117 structures: the sacrum with S1 as 
 import csv
 import gzip
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from skiagraph.anatomy import STRUCTURE_INDEX, TOTALSEGMENTATOR
+from skiagraph.anatomy import TOTALSEGMENTATOR
 from skiagraph.errors import DataError
 from skiagraph.io.datasets.dataset import Dataset, Found, Origin
-from skiagraph.io.files import decoding
+from skiagraph.io.files import decoding, stem_of
 from skiagraph.io.patient import CT_NAME, Patient, Subject
 from skiagraph.io.volumes import read_labels, read_volume
-from skiagraph.volume import Labels, Landmarks
+from skiagraph.volume import Landmarks
 
 ORIGIN = Origin(
     "TotalSegmentator v2 (Wasserthal et al. 2023)",
@@ -28,7 +27,6 @@ ORIGIN = Origin(
 
 MASKS, TABLE = "segmentations", "meta.csv"
 
-_VERTEBRA = re.compile(r"vertebrae_[CTL]\d+")
 _HEADER = 352
 """Bytes of a NIfTI-1 file before its voxels, at least."""
 
@@ -54,25 +52,17 @@ def find(path: Path) -> Found:
 
 def read(folder: Path) -> Patient:
     """A subject; only structures of which something is in the CT are named. Raises if a mask does not fit the CT."""
-    volume = read_volume(folder / CT_NAME)
-    index = torch.zeros(volume.grid.shape, dtype=torch.uint8)
-    files = _files(folder)
-    for number, name in STRUCTURE_INDEX.items():
-        for file in files.get(name, ()):
-            mask = read_labels(file)
-            mask.check_on(volume)
-            index[mask.index > 0] = number
-    present = set(index.unique().tolist())
-    names = {number: name for number, name in STRUCTURE_INDEX.items() if number in present}
-    return Patient(volume, Labels(index, volume.grid, names), Landmarks.of({}))
+    volume, labels = read_volume(folder / CT_NAME), read_labels(folder / MASKS)
+    labels.check_on(volume)
+    present = set(labels.index.unique().tolist())
+    names = {number: name for number, name in labels.names.items() if number in present}
+    return Patient(volume, replace(labels, names=names), Landmarks.of({}))
 
 
 def pelvis_of(folder: Path) -> frozenset[str]:
     """Which bones of pelvis and hip a subject shows, read off the masks alone."""
-    files = _files(folder)
-    return frozenset(
-        name for name in STRUCTURE_INDEX.values() if name != "vertebrae" and any(map(_marked, files.get(name, ())))
-    )
+    files = {file: TOTALSEGMENTATOR.get(stem_of(file).lower()) for file in (folder / MASKS).glob("*.nii.gz")}
+    return frozenset(name for file, name in files.items() if name not in (None, "vertebrae") and _marked(file))
 
 
 def holds(path: Path) -> bool:
@@ -89,20 +79,6 @@ def _is_subject(folder: Path) -> bool:
 
 def _folders(path: Path) -> list[Path]:
     return [folder for folder in sorted(path.iterdir()) if folder.is_dir() and re.fullmatch(r"s\d{4}", folder.name)]
-
-
-def _files(folder: Path) -> dict[str, list[Path]]:
-    """The masks that make up each of our structures."""
-    found: dict[str, list[Path]] = {}
-    for file in sorted((folder / MASKS).glob("*.nii.gz")):
-        name = file.name.removesuffix(".nii.gz")
-        ours = "vertebrae" if _VERTEBRA.fullmatch(name) else _OURS.get(name)
-        if ours is not None:
-            found.setdefault(ours, []).append(file)
-    return found
-
-
-_OURS = {**TOTALSEGMENTATOR, "vertebrae_S1": "upper_sacrum"}
 
 
 def _marked(file: Path) -> bool:
