@@ -135,11 +135,10 @@ is cut."""
 _FILM = one_of(
     Film(),
     Film(blank=(0.0, 0.2)),
-    Film(
-        compression=(0.5, 1.0), bottom=(0.02, 0.12), top=(0.0, 0.02), slack=(0.0, 0.15), blank=(0.8, 1.0)
-    ),  # bone window
-    Film(power=(0.0, 0.5), compression=(0.0, 0.4)),  # between log and linear, as fluoroscopy is shown
+    Film(compression=(0.5, 1.0), bottom=(0.02, 0.12), top=(0.0, 0.02), slack=(0.0, 0.15), blank=(0.8, 1.0)),
+    Film(power=(0.0, 0.5), compression=(0.0, 0.4)),
 )
+"""An ordinary radiograph twice as often as one windowed for bone, or as one between logarithmic and linear."""
 
 REGULAR = Appearance(
     (

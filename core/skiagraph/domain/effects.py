@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional
 
 from skiagraph.domain.batch import Batch
+from skiagraph.physics.blur import blur
 
 Range = tuple[float, float]
 """The least and the most."""
@@ -143,3 +145,15 @@ def extremes(pictures: Float[Tensor, "b 1 v u"]) -> tuple[Float[Tensor, "b 1 1 1
     """The least value of each picture, and its range."""
     low, high = pictures.amin((1, 2, 3), keepdim=True), pictures.amax((1, 2, 3), keepdim=True)
     return low, (high - low).clamp(min=1e-6)
+
+
+def broadly(pictures: Float[Tensor, "b 1 v u"], sigma: float) -> Float[Tensor, "b 1 v u"]:
+    """A Gaussian of so many pixels, on a picture so coarse that they are three: for what the eye alone judges."""
+    size = (pictures.shape[-2], pictures.shape[-1])
+    block = max(1.0, sigma / 3)
+    coarse = (max(2, round(size[0] / block)), max(2, round(size[1] / block)))
+    if coarse == size:
+        return blur(pictures, sigma, sigma)
+    small = functional.adaptive_avg_pool2d(pictures, coarse)
+    soft = blur(small, sigma * coarse[0] / size[0], sigma * coarse[1] / size[1])
+    return functional.interpolate(soft, size, mode="bilinear", align_corners=False)

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from skiagraph.domain.effects import Look, Range, between, dice, log_between
-from skiagraph.physics.blur import blur, broad_blur
+from skiagraph.domain.effects import Look, Range, between, broadly, dice, log_between
+from skiagraph.physics.blur import blur
 
 Point = tuple[float, float]
 
@@ -45,7 +45,7 @@ class Veil(Look):
         """The transmission under a veil."""
         sigma = float(between(rng, pictures[:1], self.width)) * max(pictures.shape[-2:])
         ratio = between(rng, pictures, self.ratio)
-        return (pictures + ratio * broad_blur(pictures, sigma, (1.0, 1.0))) / (1 + ratio)
+        return (pictures + ratio * broadly(pictures, sigma)) / (1 + ratio)
 
 
 @dataclass(frozen=True)

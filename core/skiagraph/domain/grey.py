@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from skiagraph.domain.effects import Display, Look, Range, between, extremes, log_between
+from skiagraph.domain.effects import Display, Look, Range, between, broadly, extremes, log_between
 from skiagraph.drr.display import OPEN_FIELD, THICK, attenuation
-from skiagraph.physics.blur import broad_blur
 
 Pictures = Float[Tensor, "b 1 v u"]
 
@@ -157,7 +156,7 @@ class LocalContrast(Look):
         """The pictures, each with its details raised."""
         widths = log_between(rng, pictures, self.width).flatten().tolist()
         side = max(pictures.shape[-2:])
-        smooth = torch.stack([broad_blur(one, width * side, (1.0, 1.0)) for one, width in zip(pictures, widths)])
+        smooth = torch.cat([broadly(one[None], width * side) for one, width in zip(pictures, widths)])
         return (pictures + between(rng, pictures, self.gain) * (pictures - smooth)).clamp(0, 1)
 
 
@@ -213,9 +212,9 @@ def s_curve(
 
 def _compressed(response: Pictures, through: Pictures, strength: Float[Tensor, "b 1 1 1"], width: float) -> Pictures:
     """`drr.display.balanced`, of several pictures at once, by a strength each."""
-    body, pixel = (through / (4 * OPEN_FIELD)).clamp(0, 1), (1.0, 1.0)
+    body = (through / (4 * OPEN_FIELD)).clamp(0, 1)
     sigma = width * max(response.shape[-2:])
-    swell = broad_blur(response * body, sigma, pixel) / broad_blur(body, sigma, pixel).clamp(min=1e-3)
+    swell = broadly(response * body, sigma) / broadly(body, sigma).clamp(min=1e-3)
     mean = (response * body).sum((1, 2, 3), keepdim=True) / body.sum((1, 2, 3), keepdim=True).clamp(min=1)
     return response - strength * body * (swell - mean)
 

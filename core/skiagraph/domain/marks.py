@@ -45,20 +45,16 @@ class Shutter(Cover):
         v = torch.arange(float(rows))[:, None] - float(middle[1])
         u = torch.arange(float(columns))[None, :] - float(middle[0])
         low, high = self.reach
-        edges = (4, 8, 0)[draw.choice(3, p=(0.6, 0.15, 0.25))]
-        # An octagon or a circle is as wide as it is high, and cuts corners that a rectangle leaves.
-        reach = side * (
-            draw.uniform(low, high, edges) if edges == 4 else np.full(edges, draw.uniform(low + 0.08, high))
-        )
-        if edges:
-            turn = math.radians(draw.normal(0, 4)) + (
-                draw.uniform(0, math.pi) if edges == 4 and draw.random() < 0.1 else 0
-            )
-            angles = turn + 2 * math.pi * np.arange(edges) / edges
-            outside = [u * math.cos(a) + v * math.sin(a) - float(r) for a, r in zip(angles, reach)]
-            beyond = torch.stack(torch.broadcast_tensors(*outside)).amax(0)
+        # What is as wide as it is high cuts corners that a rectangle leaves, and so opens wider.
+        round_reach = float(draw.uniform(low + 0.08, high))
+        shape = draw.random()
+        if shape < 0.6:
+            turn = draw.normal(0, 4) if draw.random() < 0.9 else draw.uniform(0, 90)
+            beyond = _beyond(v, u, turn, side * draw.uniform(low, high, 4))
+        elif shape < 0.75:
+            beyond = _beyond(v, u, draw.normal(0, 4), np.full(8, side * round_reach))
         else:
-            beyond = (u**2 + v**2).sqrt() - side * draw.uniform(low + 0.08, high)
+            beyond = (u**2 + v**2).sqrt() - side * round_reach
         return torch.sigmoid(-1.7 * beyond / float(draw.uniform(*self.soft)))
 
 
@@ -125,6 +121,13 @@ class Marks(Look):
         elif len(text) < 3 and draw.random() < 0.25:
             pen.ellipse((box[0] - 5, box[1] - 5, box[2] + 5, box[3] + 5), outline=ink, width=2)
         pen.text(at, text, ink, font)
+
+
+def _beyond(v: Float[Tensor, "v 1"], u: Float[Tensor, "1 u"], turn: float, reach: np.ndarray) -> Float[Tensor, "v u"]:
+    """How far out of a polygon each pixel is, less than 0 within: an edge for each reach, turned in degrees."""
+    angles = math.radians(turn) + 2 * math.pi * np.arange(len(reach)) / len(reach)
+    edges = [u * math.cos(angle) + v * math.sin(angle) - float(far) for angle, far in zip(angles, reach)]
+    return torch.stack(edges).amax(0)
 
 
 def _words(draw: np.random.Generator) -> str:
