@@ -48,7 +48,7 @@ from skiagraph.domain.grey import (
     Normalised,
     SigmoidContrast,
 )
-from skiagraph.domain.marks import Letterboxed, Marks, Shutter
+from skiagraph.domain.marks import Letterboxed, Marks, Oblong, Shutter
 from skiagraph.domain.warps import Affine, Bent, Crop, Mirrored, PiecewiseAffine
 
 
@@ -152,6 +152,7 @@ REGULAR = Appearance(
         maybe(0.2, GaussianBlur((0.3, 1.2))),
         maybe(0.3, Compressed((50.0, 95.0))),
         Normalised(),
+        maybe(0.5, Oblong()),
     )
 )
 """What any radiograph may be: another dose, another display, a patient a little elsewhere."""
@@ -179,6 +180,7 @@ STRONG = Appearance(
         maybe(0.1, one_of(Boxes(3), Dropout((0.02, 0.08), grain=(0.02, 0.08)))),
         maybe(0.4, Compressed()),
         Normalised(),
+        maybe(0.5, Oblong()),
     )
 )
 """What radiographs of trauma rooms, old films and mobile C-arms are too, so that theirs lie well inside."""

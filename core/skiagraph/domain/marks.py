@@ -83,6 +83,28 @@ class Letterboxed(Cover):
 
 
 @dataclass(frozen=True)
+class Oblong(Cover):
+    """A picture that is not square, on a square as detectors frame it: mean 0 and deviation 1 within, 0 beyond."""
+
+    longest: float = 1.5
+    """Its longer side over its shorter."""
+    broad: float = 0.85
+    """How often it is broad rather than tall."""
+
+    def hide(
+        self, pictures: Float[Tensor, "b 1 v u"], rng: torch.Generator
+    ) -> tuple[Float[Tensor, "b 1 v u"], Float[Tensor, "b 1 v u"]]:
+        """The pictures, and how open each pixel still is."""
+        rows, columns = pictures.shape[-2:]
+        broad = torch.rand(len(pictures), 1, 1, 1, generator=rng) < self.broad
+        at = torch.where(broad, torch.linspace(-1, 1, rows)[:, None], torch.linspace(-1, 1, columns)[None, :])
+        opening = (at.abs() <= 1 / between(rng, pictures, (1.0, self.longest))).float()
+        count = opening.sum((1, 2, 3), keepdim=True)
+        centred = (pictures - (pictures * opening).sum((1, 2, 3), keepdim=True) / count) * opening
+        return centred * (centred.square().sum((1, 2, 3), keepdim=True) / count).clamp(min=1e-12).rsqrt(), opening
+
+
+@dataclass(frozen=True)
 class Marks(Look):
     """Lead letters and what a workstation burns in: sides, dates, names, arrows; mostly near the border."""
 
