@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from skiagraph.bodies.implants import with_tool
-from skiagraph.bodies.solids import Solid, Vector, around, ball, bar, cast, chain, rod, union
+from skiagraph.bodies.solids import Solid, Vector, around, ball, bar, cast, chain, cylinder, union
 from skiagraph.drr.scene import Scene
 
 ARTERY = (
@@ -100,7 +100,7 @@ def catheter(scene: Scene, middle: Vector, size: float, rng: np.random.Generator
     path = _smooth(knots)
     for a, b in zip(path[::3], [*path[3::3], path[-1]]):
         if np.linalg.norm(a - b) > 1:
-            wall = rod(a, b, radius)
+            wall = cylinder(a, b, radius)
             scene = with_tool(scene, cast(wall, around([a, b], radius + 1), "barium_sulfate", 0.8, 0.012))
     return scene
 
@@ -114,9 +114,9 @@ def leads(scene: Scene, middle: Vector, size: float, rng: np.random.Generator) -
         path = _smooth([start, bend, end])
         for a, b in zip(path[::3], [*path[3::3], path[-1]]):
             if np.linalg.norm(a - b) > 1:
-                scene = with_tool(scene, cast(rod(a, b, 0.55), around([a, b], 2), "copper", 0.8, 0.6))
+                scene = with_tool(scene, cast(cylinder(a, b, 0.55), around([a, b], 2), "copper", 0.8, 0.6))
         if rng.random() < 0.6:
-            snap = bar(end, np.eye(3), (4.5, 0.6, 4.5))
+            snap = cylinder(end, end + np.array([0, 1.2, 0]), 4.5)
             scene = with_tool(scene, cast(snap, around([end], 8), "steel_316l", 0.8))
     return scene
 

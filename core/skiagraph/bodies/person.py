@@ -48,6 +48,14 @@ class Person:
     """Degrees by which the spine leans to the left; -8 to 8."""
     bone_density: float = 1.0
     """Mineral over the average; 0.6 (osteoporosis) to 1.3."""
+    joint_space: float = 3.6
+    """Millimetres of cartilage between femoral head and acetabulum; 2.2 (worn) to 4.8."""
+    neck_shaft: float = 0.0
+    """Degrees by which the femoral necks are steeper than 127; -12 to 12."""
+    version: float = 0.0
+    """Degrees by which the femoral necks point further to the front than 12; -15 to 15."""
+    girth: float = 1.0
+    """Of the femoral shafts over the average for the person's size; 0.85 to 1.15."""
     fat: float = 18.0
     """Millimetres of fat under the skin; 6 to 45."""
     left_hip: HipAngles = field(default_factory=HipAngles)
@@ -89,6 +97,10 @@ class Person:
             left_hip=hip(),
             right_hip=hip(),
             seed=int(torch.randint(2**31 - 1, (), generator=rng).item()),
+            joint_space=normal(3.5, 0.6, *RANGES["joint_space"]),
+            neck_shaft=normal(1.0, 5.0, *RANGES["neck_shaft"]),
+            version=normal(0.0, 6.0, *RANGES["version"]),
+            girth=normal(1.0, 0.06, *RANGES["girth"]),
         )
 
 
@@ -102,6 +114,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "lordosis": (-15, 15),
     "scoliosis": (-8, 8),
     "bone_density": (0.6, 1.3),
+    "joint_space": (2.2, 4.8),
+    "neck_shaft": (-12, 12),
+    "version": (-15, 15),
+    "girth": (0.85, 1.15),
     "fat": (6, 45),
 }
 """The least and the most of every number of a person for which the anatomy still holds together."""

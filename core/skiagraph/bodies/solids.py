@@ -34,6 +34,19 @@ def rod(start: Vector, end: Vector, radius: float, end_radius: float | None = No
     return distance
 
 
+def cylinder(start: Vector, end: Vector, radius: float) -> Solid:
+    """A round rod cut square at both ends."""
+    length = np.linalg.norm(end - start)
+    way = (end - start) / length
+
+    def distance(points: Float[ndarray, "p 3"]) -> Float[ndarray, "p"]:
+        along = (points - start) @ way
+        aside = np.linalg.norm(points - start - along[:, None] * way, axis=1)
+        return np.maximum(aside - radius, np.abs(along - length / 2) - length / 2)
+
+    return distance
+
+
 def chain(knots: Sequence[tuple[Vector, float]]) -> Solid:
     """Rods from knot to knot, each a place and a radius."""
     return union(*(rod(a, b, r, s) for (a, r), (b, s) in pairwise(knots)))
