@@ -165,7 +165,13 @@ def wing_of_ilium(scene: Scene, side: str, rng: np.random.Generator) -> Scene:
     normal = _tilted((spine - inner) / np.linalg.norm(spine - inner), 25, rng)
     shift = 1.5 * normal + rng.uniform(0.2, 4.0) * rng.standard_normal(3)
     motion = rigid(_any_turn(6, rng), float64(at.tolist()), float64(shift.tolist()))
-    return broken(scene, f"{side}_hemipelvis", rough_plane(at, normal, rng, 4.0), motion)
+    outer = rough_plane(at, normal, rng, 4.0)
+
+    def beyond(points: Float[ndarray, "p 3"]) -> Bool[ndarray, "p"]:
+        # The plane may meet the pubis too, which is no part of the wing.
+        return outer(points) & (points[:, 2] > head[2] + 20)
+
+    return broken(scene, f"{side}_hemipelvis", beyond, motion)
 
 
 def _tilted(axis: Vector, degrees: float, rng: np.random.Generator) -> Vector:
