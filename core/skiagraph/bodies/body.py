@@ -189,8 +189,8 @@ def _bone_hu(
     # A voxel is as wide as its spacing along an axis and 1.7 times that along its diagonal.
     spacing = 1.25 * spacing
     bone = np.clip(0.5 - distance / spacing, 0, 1)
-    # Age takes from the cortex about as much as from what is within: the canal widens.
-    thickness = np.maximum(thickness * density + 0.25 * grain.at(points + 41.0, (5, 5, 5)), 0.4)
+    # Age takes from the cortex too, if less than from what is within: the canal widens.
+    thickness = np.maximum(thickness * density**0.6 + 0.25 * grain.at(points + 41.0, (5, 5, 5)), 0.4)
     core = np.clip(0.5 - (distance + thickness) / spacing, 0, 1)
     spongy = made.spongy(points) if callable(made.spongy) else made.spongy
     texture = 0.6 * grain.at(points, (1.7, 4.5, 3.0)) + 0.4 * grain.at(points + 17.0, (8, 12, 12))
