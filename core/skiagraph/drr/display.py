@@ -13,6 +13,12 @@ OPEN_FIELD = 0.1
 THICK = 0.5
 """The window is set among rays at least this part as attenuated as the thick of the body, not by its rim."""
 
+METAL = 1.25
+"""Times what 95 % of the body attenuates at most: more is metal, and as bright as that."""
+
+PLATEAU = 0.01
+"""Part of the picture that attenuates exactly as much as anything in it: that is a collimator's lead."""
+
 TOE = 1.3
 """The display's gamma: soft tissue goes darker than in proportion, as on film."""
 
@@ -47,11 +53,31 @@ def balanced(image: Float[Tensor, "v u"], width: float = 0.06, strength: float =
 def picture(transmission: Float[Tensor, "v u"], bone: Bone = "bright") -> Float[Tensor, "v u"]:
     """An X-ray 0...1 as people are used to: logarithmic, balanced, windowed, bone bright (or dark)."""
     through = attenuation(transmission)
-    body = through > max(OPEN_FIELD, THICK * float(torch.quantile(through[::4, ::4], 0.9)))
+    lead = through == through.max()
+    lead &= bool(lead.float().mean() > PLATEAU)
+    most, middle = _of_body(through[~lead])
+    through = torch.where(lead, middle, through.clamp(max=most))
+    inside = ~lead & (through < most)
+    thick = float(torch.quantile(_some(through[inside]), 0.9)) if inside.any() else 0.0
+    body = inside & (through > max(OPEN_FIELD, THICK * thick))
     shown = window(balanced(through), among=body) ** TOE
-    return polarised(shown, bone)
+    return polarised(torch.where(lead, 0.0, shown), bone)
 
 
 def polarised(shown: Float[Tensor, "v u"], bone: Bone) -> Float[Tensor, "v u"]:
     """A picture 0...1 in which bone is bright, with bone as asked."""
     return shown if bone == "bright" else 1.0 - shown
+
+
+def _of_body(through: Float[Tensor, "p"]) -> tuple[float, float]:
+    """The most that is not metal, and the median, of what is no open field; of everything if there is nothing else."""
+    body = through[through > OPEN_FIELD]
+    body = _some(body if body.numel() else through)
+    if not body.numel():
+        return 0.0, 0.0
+    return METAL * float(torch.quantile(body, 0.95)), float(body.median())
+
+
+def _some(values: Float[Tensor, "p"]) -> Float[Tensor, "q"]:
+    """Few enough of them for a quantile."""
+    return values[:: max(1, values.numel() // 200_000)]
