@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 
 MINUTES ?= 5
 
-.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-scatter gpu-check fuzz clean
+.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter gpu-check fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -36,6 +36,9 @@ bench-quick: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/bench.py --torch "$(TORCH)" $(ARGS)
+
+bench-samples: $(VENV)/.tested
+	$(BIN)/python core/benchmarks/sample_loop.py --torch "$(TORCH)" $(ARGS)
 
 bench-scatter: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/scatter.py
