@@ -6,6 +6,7 @@ looked up among those we know instead. Weights are safetensors, which hold numbe
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from skiagraph.errors import DataError, ModelError
 from skiagraph.io.files import decoding, read_json, there, write_json, writing
 
 CONFIG, WEIGHTS = Path("configs/inference.json"), Path("models/model.safetensors")
+METADATA = Path("configs/metadata.json")
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 WANTED = "a detector's bundle: a folder with configs/inference.json and models/model.safetensors"
 
 KNOWN = {
@@ -47,7 +50,8 @@ def write_bundle(folder: Path, detector: Detector, trunk: object) -> list[Path]:
     with writing(folder / WEIGHTS) as part:
         save_file(weights, part)
     write_json(folder / CONFIG, config)
-    return [folder / WEIGHTS, folder / CONFIG]
+    write_json(folder / METADATA, _metadata(reading))
+    return [folder / WEIGHTS, folder / CONFIG, folder / METADATA]
 
 
 def read_bundle(folder: Path) -> Detector:
@@ -68,6 +72,35 @@ def read_bundle(folder: Path) -> Detector:
             f"the weights of {folder} are not of the network it describes; get the bundle again"
         ) from error
     return Detector(network.eval(), reading)
+
+
+def _metadata(reading: Reading) -> dict[str, Any]:
+    """What MONAI's bundles say of themselves."""
+    square = [reading.size, reading.size]
+    picture = {
+        "type": "image", "format": "magnitude", "modality": "xray", "num_channels": 1, "spatial_shape": square,
+        "dtype": "float32", "value_range": [], "is_patch_data": False, "channel_def": {"0": "mean 0, deviation 1"},
+    }  # fmt: skip
+    heatmaps = {
+        "type": "probabilities", "format": "heatmap", "num_channels": len(reading.landmarks), "spatial_shape": square,
+        "dtype": "float32", "value_range": [], "is_patch_data": False,
+        "channel_def": {str(n): name for n, name in enumerate(reading.landmarks)},
+    }  # fmt: skip
+    return {
+        "schema": SCHEMA,
+        "version": version("skiagraph"),
+        "changelog": {version("skiagraph"): "trained by `skiagraph train-detector`; see run.json"},
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch").split("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {"skiagraph": version("skiagraph"), "safetensors": version("safetensors")},
+        "task": "landmarks and structures of an X-ray",
+        "description": "finds " + ", ".join(reading.landmarks),
+        "authors": "the people of Skiagraph",
+        "copyright": "the people of Skiagraph",
+        "intended_use": "research; not for clinical use",
+        "network_data_format": {"inputs": {"image": picture}, "outputs": {"heatmaps": heatmaps}},
+    }
 
 
 def _said(value: Any) -> dict[str, Any]:

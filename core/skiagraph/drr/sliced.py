@@ -9,7 +9,7 @@ import math
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,10 @@ from skiagraph.geometry import Grid, View
 
 FEW = 2e6
 """Samples along all rays of a view (pixels times slices) up to which they are taken one by one: exact, and 10 ms."""
+
+SMALL, FEW_OF_SMALL = 0.2, 1e5
+"""Part of the panel up to which a field's shadow is small, and samples up to which its rays are taken one by one: where
+rays spread little slices err as little, and there may be many such fields."""
 
 WORTH = 40.0
 """How many samples of the picture between slices and panel cost as much as one ray by itself."""
@@ -84,7 +88,19 @@ class _Sum:
         return self.of(prepared, field, grid, view)
 
     def of(self, prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
-        """The sums of a single view."""
+        """The sums of a single view; if the field casts a small shadow, of that part alone."""
+        rows, columns = shadow_of(grid, view)
+        share = (rows.stop - rows.start) * (columns.stop - columns.start) / (view.size[0] * view.size[1])
+        if share > SMALL:
+            return self.of_all(prepared, field, grid, view)
+        out = torch.zeros(len(field), *self.planes, *view.size)
+        if rows.stop > rows.start and columns.stop > columns.start:
+            part = replace(self, few=min(self.few, FEW_OF_SMALL))
+            out[..., rows, columns] = part.of_all(prepared, field, grid, view.cropped(rows, columns)).cpu()
+        return out.to(field.device)
+
+    def of_all(self, prepared: "_Prepared", field: Tensor, grid: Grid, view: View) -> Tensor:
+        """The sums of a single view, every pixel of it."""
         placed = PlacedView.of(grid, view)
         axis = prepared.axis_for(placed, self.few, self.worth)
         if axis == PARTLY and max(view.size) > SMALLEST:
@@ -106,7 +122,27 @@ class _Sum:
             parts, dim = [view.cropped(half, every) for half in (slice(rows // 2), slice(rows // 2, rows))], -2
         else:
             parts, dim = [view.cropped(every, half) for half in (slice(columns // 2), slice(columns // 2, columns))], -1
-        return torch.cat([self.of(prepared, field, grid, part) for part in parts], dim=dim)
+        return torch.cat([self.of_all(prepared, field, grid, part) for part in parts], dim=dim)
+
+
+def shadow_of(grid: Grid, view: View) -> tuple[slice, slice]:
+    """The rows and columns of a single view outside of which no ray meets a grid; all where it lies beside the source.
+
+    The slices may be empty.
+    """
+    corners = grid.corners
+    rows, columns = view.size
+    if not bool((view.depth(corners) > 0).all()):
+        return slice(0, rows), slice(0, columns)
+    uv = view.project(corners)
+    low, high = uv.amin(dim=0).floor().tolist(), uv.amax(dim=0).ceil().tolist()
+    return _within(low[1], high[1], rows), _within(low[0], high[0], columns)
+
+
+def _within(low: float, high: float, count: int) -> slice:
+    """From a pixel to another, with one more on either side, on a panel of so many."""
+    start = int(min(max(low - 1, 0), count))
+    return slice(start, int(max(min(high + 2, count), start)))
 
 
 def _ready(field: Tensor, grid: Grid) -> "_Prepared":

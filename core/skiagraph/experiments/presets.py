@@ -36,7 +36,7 @@ HIP_AP = replace(
     HIP,
     name="hip-ap",
     views=RADIOGRAPH,
-    devices=DevicePrior((1000.0, 1150.0), (0.84, 0.92), (380.0, 430.0)),
+    devices=DevicePrior((1000.0, 1150.0), (0.8, 0.87), (380.0, 430.0)),
     collimator=Collimator(chance=0.12, most=0.12),
     technique=Technique(kvp=(65.0, 95.0), dose=(5.0, 100.0)),
     variation=Lived(((0.25, Fractured()), (0.2, Implanted()), (1.0, Cluttered()))),

@@ -131,7 +131,7 @@ class _State:
         network = Network(
             regimen.trunk, regimen.landmark_loss, regimen.size, len(training.landmarks), len(training.structures)
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(regimen.average), use_buffers=True)
+        mean = AveragedModel(network, use_buffers=True)
         return cls(network, mean if regimen.average else None, regimen.optimiser.of(network.parameters()))
 
     @property
@@ -165,6 +165,9 @@ class _State:
         self.optimiser.step()
         self.step += 1
         if self.mean is not None:
+            # A young mean follows faster, else it would long remember the weights that were drawn.
+            young = min(regimen.average, (1 + self.step) / (10 + self.step))
+            self.mean.multi_avg_fn = get_ema_multi_avg_fn(young)
             self.mean.update_parameters(self.network)
         return losses.detach()
 

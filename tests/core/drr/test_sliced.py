@@ -290,3 +290,19 @@ def test_an_instruction_set_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("SKIAGRAPH_LEVEL", "mmx")
     with pytest.raises(BackendError, match="portable"):
         sliced.level()
+
+
+@pytest.mark.parametrize("at", [(0.0, 0.0, 0.0), (70.0, -20.0, 60.0), (400.0, 0.0, 0.0)])
+def test_a_small_field_is_seen_as_rays_see_it_wherever_its_shadow_falls(at, rng):
+    turned = rigid(rotation("z", 20.0) @ rotation("x", -15.0), float64([0, 0, 0]))
+    turned[:3, 3] = float64(at)
+    grid = Grid.centred((60, 50, 40), (0.7, 0.7, 0.7)).moved(turned)
+    k, j, i = (torch.linspace(-1, 1, n) for n in grid.shape)
+    field = (1 - k[:, None, None] ** 2 - j[:, None] ** 2 - i**2).clamp(min=0)[None]
+    view = GENERIC.with_pixels(256).aimed_at(float64([0, 0, 0]), 12.0, -8.0)
+    found, expected = (engine(field, grid, view) for engine in (sliced.integrate, native.integrate))
+    assert difference(found, expected) < 3e-3 if bool(expected.any()) else not bool(found.any())
+    rows, columns = sliced.shadow_of(grid, view)
+    outside = expected.clone()
+    outside[..., rows, columns] = 0
+    assert not bool(outside.any()), "no ray beside the shadow meets the field"
