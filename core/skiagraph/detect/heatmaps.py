@@ -46,9 +46,9 @@ def resemblance(heatmaps: Float[Tensor, "*n v u"], sigma: float, reach: int) -> 
     """
     peak = brightest(heatmaps)
     padded = torch.nn.functional.pad(heatmaps, (reach, reach, reach, reach)).flatten(0, -3)
-    across = torch.arange(2 * reach + 1)
+    across = torch.arange(2 * reach + 1, device=heatmaps.device)
     u, v = peak.reshape(-1, 2).unbind(-1)
-    number = torch.arange(len(padded))
+    number = torch.arange(len(padded), device=heatmaps.device)
     patches = padded[number[:, None, None], (v[:, None] + across)[:, :, None], (u[:, None] + across)[:, None, :]]
     template = gaussians(torch.full((2,), float(reach)), (2 * reach + 1, 2 * reach + 1), sigma)
     return correlation(patches, template.to(patches)).reshape(heatmaps.shape[:-2])

@@ -69,6 +69,17 @@ class Batch:
         seen, masks = torch.zeros(count, 0, dtype=torch.bool), torch.zeros(count, 0, rows, columns, dtype=torch.bool)
         return Batch(pictures, torch.zeros(count, 0, 2), seen, masks, open_field(pictures), (), ())
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch in another memory."""
+        return replace(
+            self,
+            pictures=self.pictures.to(device),
+            uv=self.uv.to(device),
+            visible=self.visible.to(device),
+            masks=self.masks.to(device),
+            field=self.field.to(device),
+        )
+
     def part(self, chosen: Bool[Tensor, "b"]) -> "Batch":
         """The chosen ones alone."""
         if bool(chosen.all()):

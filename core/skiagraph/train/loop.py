@@ -78,7 +78,7 @@ def train(training: Training, report: Progress) -> Network:
     elif training.start is not None:
         state.begin_with(training.start)
     if state.step >= regimen.steps:
-        return state.kept
+        return state.kept.cpu()
     examples = held_out(training)
     batches = iter(training.diet.batches("train", training.workers, state.step))
     began, parts = time.perf_counter(), list[Tensor]()
@@ -95,7 +95,7 @@ def train(training: Training, report: Progress) -> Network:
             )  # fmt: skip
             _note(training.folder / CURVES, row)
             parts = []
-    return state.kept
+    return state.kept.cpu()
 
 
 def held_out(training: Training) -> list[Batch]:
@@ -107,12 +107,13 @@ def held_out(training: Training) -> list[Batch]:
 def validate(network: Network, examples: list[Batch]) -> Float[Tensor, "n"]:
     """Pixels of the network's pictures between each landmark that is there and the brightest of its heatmap."""
     network.eval()
+    device = network.often.device
     found = []
-    with torch.inference_mode(), _precision():
-        for batch in examples:
+    with torch.inference_mode(), _precision(device):
+        for batch in (one.to(device) for one in examples):
             density = network.landmark_loss.density(network(batch.pictures).heatmaps)
             found.append((centred(density, REFINING) - batch.uv).norm(dim=-1)[batch.visible])
-    return torch.cat(found)
+    return torch.cat(found).cpu()
 
 
 @dataclass(eq=False)
@@ -130,7 +131,7 @@ class _State:
         torch.manual_seed(training.seed)  # networks draw their first weights from here and nowhere else
         network = Network(
             regimen.trunk, regimen.landmark_loss, regimen.size, len(training.landmarks), len(training.structures)
-        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ).to(_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
         mean = AveragedModel(network, use_buffers=True)
         return cls(network, mean if regimen.average else None, regimen.optimiser.of(network.parameters()))
 
@@ -146,9 +147,10 @@ class _State:
     def advance(self, batch: Batch, regimen: Regimen) -> Float[Tensor, "3"]:
         """One step; the weighted losses of landmarks, visibility and masks."""
         self.network.train()
+        batch = batch.to(self.network.often.device)
         for group in self.optimiser.param_groups:
             group["lr"] = regimen.optimiser.rate(self.step / regimen.steps)
-        with _precision():
+        with _precision(batch.pictures.device):
             answers = self.network(batch.pictures.contiguous(memory_format=torch.channels_last))
         losses = torch.stack(
             [
@@ -169,7 +171,7 @@ class _State:
             young = min(regimen.average, (1 + self.step) / (10 + self.step))
             self.mean.multi_avg_fn = get_ema_multi_avg_fn(young)
             self.mean.update_parameters(self.network)
-        return losses.detach()
+        return losses.detach().cpu()
 
     def save(self, path: Path) -> None:
         parts = {"network": self.network, "mean": self.mean, "optimiser": self.optimiser}
@@ -212,6 +214,12 @@ def _note(path: Path, row: tuple[float, ...]) -> None:
         rows.writerow([f"{value:.6g}" for value in row])
 
 
-def _precision() -> torch.autocast:
-    """bfloat16 where the processor multiplies in it; elsewhere it would only be slower."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
+def _device() -> torch.device:
+    """The first GPU, or the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _precision(device: torch.device) -> torch.autocast:
+    """bfloat16 on a GPU and where the processor multiplies in it; elsewhere it would only be slower."""
+    quick = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=quick)
