@@ -345,6 +345,17 @@ class View:
             self.source, self.origin + u0 * self.u_step + v0 * self.v_step, self.u_step, self.v_step, (v1 - v0, u1 - u0)
         )
 
+    def changed_over(self, point: Point) -> "View":
+        """Source and panel on each other's side of a point, the picture's rows and columns running as before.
+
+        So a radiograph is taken: the tube before the patient, the panel behind, and his left on the picture's right.
+        """
+        down = self.v_step / self.v_step.norm()
+        half_a_turn = 2 * torch.outer(down, down) - torch.eye(3, dtype=torch.float64)
+        there = self.moved(rigid(half_a_turn, point))
+        last = there.origin + (self.size[1] - 1) * there.u_step
+        return View(there.source, last, -there.u_step, there.v_step, self.size)
+
     def half_turned(self) -> "View":
         """The same exposure with its picture turned by half: pixel (u, v) becomes (columns - 1 - u, rows - 1 - v)."""
         rows, columns = self.size

@@ -14,7 +14,7 @@ from skiagraph.factory.devices import Collimator, DevicePrior, Only
 from skiagraph.factory.dress import WithHardware, WithManipulator
 from skiagraph.factory.recipe import Recipe, Technique
 from skiagraph.factory.variation import UNCHANGED, Lived
-from skiagraph.factory.views import Aim, Around, Box, Cone, Mixture, SolidAngle
+from skiagraph.factory.views import Aim, Around, Box, Cone, Mixture, SolidAngle, TubeInFront
 from skiagraph.planning import VIEWS
 
 RADIOGRAPH = Cone(("ap",), 12.0, Aim(shift=25.0, roll=5.0))
@@ -35,13 +35,14 @@ HIP = Recipe(
 HIP_AP = replace(
     HIP,
     name="hip-ap",
-    views=RADIOGRAPH,
+    views=TubeInFront(RADIOGRAPH),
     devices=DevicePrior((1000.0, 1150.0), (0.8, 0.87), (380.0, 430.0)),
     collimator=Collimator(chance=0.12, most=0.12),
     technique=Technique(kvp=(65.0, 95.0), dose=(5.0, 100.0)),
     variation=Lived(((0.25, Fractured()), (0.2, Implanted()), (1.0, Cluttered()))),
 )
-"""AP radiographs only: the whole pelvis on a 17 inch cassette or a little less of one, at 65 to 95 kV.
+"""AP radiographs only, the tube before the patient and the panel behind: the whole pelvis on a 17 inch cassette or a
+little less of one, at 65 to 95 kV.
 
 A radiograph takes some 2.5 to 5 µGy at the panel, and its pixels are binned from far smaller ones to a detector's
 384: on pixels of 1.1 mm that is 50 to 150 times the thousand photons exposure control aims at in a C-arm's 0.3 mm.

@@ -131,6 +131,21 @@ class Around:
         return view.moved(rigid(turn_about_axes(rng, *(self.rotation,) * 3), target.center, shift))
 
 
+@dataclass(frozen=True)
+class TubeInFront:
+    """Another sampler's views with tube and panel on each other's side of the patient, as radiographs are taken.
+
+    What lies in front is then magnified most: iliac spines lie further out, the sciatic notches further in.
+    """
+
+    sampler: "ViewSampler"
+
+    def __call__(self, target: Target, carm: CArm, n: int, rng: torch.Generator) -> View:
+        """A view from the other side, its picture the same way round."""
+        view = self.sampler(target, carm, n, rng)
+        return view.changed_over(view.source + carm.source_to_isocenter * view.normal)
+
+
 @dataclass(frozen=True, eq=False)
 class Mixture:
     """Several ways, each so often as it weighs."""

@@ -15,6 +15,9 @@ from skiagraph.train.calibration import calibrated
 from skiagraph.train.loop import Training, held_out, train
 from skiagraph.train.regimen import regimen
 
+CALIBRATING = 300
+"""Held-out samples, with looks drawn as in training, that make confidences true."""
+
 
 @dataclass(frozen=True)
 class TrainDetector:
@@ -62,5 +65,6 @@ class TrainDetector:
         training = Training(wanted, sets, self.output, self.seed, self.workers, self.every, start=self.start)
         network = train(training, report)
         reading = Reading(training.landmarks, training.structures, wanted.size)
-        detector = calibrated(Detector(network, reading), held_out(training))
+        looks = held_out(replace(training, validated=CALIBRATING), wanted.appearance)
+        detector = calibrated(Detector(network, reading), looks)
         return write_bundle(self.output, detector, wanted.trunk)

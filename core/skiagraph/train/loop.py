@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from skiagraph.detect.detector import REFINING
 from skiagraph.detect.heatmaps import centred
 from skiagraph.detect.network import Network
+from skiagraph.domain.appearance import Appearance
 from skiagraph.domain.batch import Batch
 from skiagraph.errors import DataError, ModelError
 from skiagraph.factory.reading import SampleSet
@@ -79,7 +80,7 @@ def train(training: Training, report: Progress) -> Network:
         state.begin_with(training.start)
     if state.step >= regimen.steps:
         return state.kept.cpu()
-    examples = held_out(training)
+    examples = held_out(training, regimen.plain)
     batches = iter(training.diet.batches("train", training.workers, state.step))
     began, parts = time.perf_counter(), list[Tensor]()
     while state.step < regimen.steps:
@@ -98,9 +99,9 @@ def train(training: Training, report: Progress) -> Network:
     return state.kept.cpu()
 
 
-def held_out(training: Training) -> list[Batch]:
-    """Samples of the `val` split as they are: no effect but what makes them pictures."""
-    diet = replace(training.diet, appearance=training.regimen.plain, batch=10)
+def held_out(training: Training, appearance: Appearance) -> list[Batch]:
+    """Samples of the `val` split, always the same, with looks drawn or none."""
+    diet = replace(training.diet, appearance=appearance, batch=10)
     return list(islice(diet.batches("val", 0), -(-training.validated // diet.batch)))
 
 

@@ -10,7 +10,7 @@ from skiagraph.bodies import Person, build
 from skiagraph.carm import GENERIC, angles_of
 from skiagraph.errors import GeometryError
 from skiagraph.factory.chance import generator_for
-from skiagraph.factory.views import Aim, Around, Box, Cone, Mixture, SolidAngle, Target
+from skiagraph.factory.views import Aim, Around, Box, Cone, Mixture, SolidAngle, Target, TubeInFront
 from skiagraph.geometry import View, float64
 from skiagraph.planning import plan, standard_view
 from skiagraph.volume import Landmarks
@@ -96,3 +96,29 @@ def test_a_mixture_draws_each_part_as_often_as_it_weighs(target):
     views = drawn(Mixture(((3.0, front), (1.0, side))), target, 300)
     fronts = sum(abs(float(view.normal[1])) > 0.7 for view in views)
     assert fronts / 300 == pytest.approx(0.75, abs=0.08)
+
+
+def test_a_radiograph_is_taken_from_the_front_and_shows_the_left_on_its_right(target):
+    carm = replace(CARM, source_to_isocenter=0.85 * CARM.source_to_panel)
+    cone = Cone(("ap",), 5.0)
+    behind = cone(target, carm, 0, torch.Generator().manual_seed(1))
+    front = TubeInFront(cone)(target, carm, 0, torch.Generator().manual_seed(1))
+    assert front.source[1] < target.center[1] < behind.source[1], "LPS: the front has the smaller y"
+    torch.testing.assert_close(front.source_to_panel, behind.source_to_panel)
+    for view in (front, behind):
+        seen = target.landmarks.seen_from(view)
+        left, right, pubis, spine = (
+            seen.uv[seen.names.index(name)]
+            for name in ("left_femoral_head", "right_femoral_head", "left_inferior_pubic_symphysis",
+                         "left_anterior_superior_iliac_spine")
+        )  # fmt: skip
+        assert left[0] > right[0] and spine[1] < pubis[1], "left on the right, head up"
+
+    def spines_over_heads(view):
+        uv = dict(zip(target.landmarks.names, view.project(target.landmarks.points)))
+        spines, heads = (
+            uv[f"left_{name}"][0] - uv[f"right_{name}"][0] for name in ("anterior_superior_iliac_spine", "femoral_head")
+        )
+        return float(spines / heads)
+
+    assert spines_over_heads(front) > 1.05 * spines_over_heads(behind), "what is near the tube is magnified"

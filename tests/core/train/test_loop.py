@@ -80,7 +80,7 @@ def test_another_networks_checkpoint_is_refused(samples, tmp_path):
 
 def test_held_out_samples_are_the_same_every_time(samples, tmp_path):
     training = Training(TINY, (samples,), tmp_path, validated=6)
-    one, other = held_out(training), held_out(training)
+    one, other = held_out(training, TINY.appearance), held_out(training, TINY.appearance)
     assert all(torch.equal(a.pictures, b.pictures) for a, b in zip(one, other))
     assert len(validate(train(replace(training, workers=0), silent), one)) > 0
 
