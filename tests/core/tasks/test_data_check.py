@@ -143,12 +143,12 @@ def test_a_dicom_folder_is_a_body_that_samples_are_made_of(capsys, tmp_path):
     (tmp_path / "someone").mkdir()
     pixels = np.full((6, 8), 1100, dtype=np.int16)
     pixels[0] = 0
-    for k in range(4):
+    for k in range(7):
         write_slice(tmp_path / "someone" / f"{k}.dcm", pixels, (0.0, 0.0, 2.0 * k))
     assert "is a DICOM series" in said(capsys, tmp_path / "someone")
     (subject,) = stored(tmp_path / "someone")
-    assert subject.name == "someone" and subject.load().volume.hu.shape == (4, 6, 8)
-    (tmp_path / "someone" / "2.dcm").unlink()
+    assert subject.name == "someone" and subject.load().volume.hu.shape == (7, 6, 8)
+    (tmp_path / "someone" / "3.dcm").unlink()
     assert "1 slices are missing" in said(capsys, tmp_path / "someone", code=1)
 
 
