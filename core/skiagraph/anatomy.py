@@ -117,3 +117,16 @@ def structure_of(name: str) -> str:
     """Our name for the structure that a label others named is, or is a part of; as `canonical` for all the rest."""
     ours = canonical(name)
     return TOTALSEGMENTATOR.get(ours.strip().lower().replace(" ", "_"), ours)
+
+
+def opposite(name: str) -> str:
+    """What a name is called on the other side; what lies in the middle is its own opposite."""
+    for here, there in (("left_", "right_"), ("right_", "left_")):
+        if name.startswith(here):
+            return there + name.removeprefix(here)
+    return name
+
+
+def opposites(names: tuple[str, ...]) -> list[int]:
+    """For each name the index of its opposite, or its own where that is not among them."""
+    return [names.index(other) if (other := opposite(name)) in names else k for k, name in enumerate(names)]

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from skiagraph.anatomy import opposites
 from skiagraph.domain.batch import Batch
 from skiagraph.domain.effects import Effect, Range
 
@@ -171,7 +172,7 @@ class Mirrored(Motion):
         if not bool(chosen.any()):
             return batch
         part = batch.part(chosen)
-        points, masks = _swapped(part.landmarks), _swapped(part.structures)
+        points, masks = opposites(part.landmarks), opposites(part.structures)
         mirrored = replace(
             part,
             pictures=part.pictures.flip(-1),
@@ -217,18 +218,6 @@ class Bent(Motion):
         most = min(self.most * max(size), (min(size) - 1) / (corners - 1) / 7)
         shift = most * (2 * torch.rand(count, 2, corners, corners, generator=rng) - 1)
         return BentWarp(functional.interpolate(shift, size, mode="bicubic", align_corners=True))
-
-
-def _swapped(names: tuple[str, ...]) -> list[int]:
-    """For each name the index of its counterpart on the other side, or its own."""
-    return [names.index(other) if (other := _opposite(name)) in names else k for k, name in enumerate(names)]
-
-
-def _opposite(name: str) -> str:
-    for here, there in (("left_", "right_"), ("right_", "left_")):
-        if name.startswith(here):
-            return there + name.removeprefix(here)
-    return name
 
 
 def _pixels(size: tuple[int, int]) -> Float[Tensor, "v u 2"]:

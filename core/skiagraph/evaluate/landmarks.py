@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from skiagraph.anatomy import opposites
 from skiagraph.detect.detector import Findings
 from skiagraph.errors import DataError
 from skiagraph.volume import Keypoints
@@ -89,7 +90,7 @@ class Table:
     @property
     def swap_rate(self) -> float:
         """Of the landmarks that are there and have a twin, the share found on the other side."""
-        twins = np.array([_twin(name) in self.names for name in self.names])
+        twins = np.array(opposites(self.names)) != np.arange(len(self.names))
         return _share(self.swapped[self.present & twins])
 
     def within(self, radius: float) -> float:
@@ -174,18 +175,11 @@ def _row(case: Case, names: tuple[str, ...]) -> tuple[ndarray, ndarray, ndarray,
             else:
                 absent[number] = bool(truth.uv[place].isfinite().all())
     error = case.millimetres * np.linalg.norm(found.uv.numpy() - at, axis=1)
-    twin = np.array([names.index(_twin(name)) if _twin(name) in names else i for i, name in enumerate(names)])
+    twin = np.array(opposites(names))
     other = case.millimetres * np.linalg.norm(found.uv.numpy() - at[twin], axis=1)
     with np.errstate(invalid="ignore"):
         swapped = (other + 20.0 < error) & (twin != np.arange(len(names)))
     return error, absent, found.visible.numpy(), case.found.confidence.numpy(), swapped
-
-
-def _twin(name: str) -> str:
-    for one, other in (("left_", "right_"), ("right_", "left_")):
-        if name.startswith(one):
-            return other + name.removeprefix(one)
-    return name
 
 
 def _share(of: ndarray) -> float:

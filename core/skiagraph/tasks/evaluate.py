@@ -1,8 +1,6 @@
 """`skiagraph evaluate`: how good a detector is on pictures whose landmarks are known."""
 
-import base64
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -24,10 +22,11 @@ from skiagraph.factory.reading import SampleSet
 from skiagraph.io.files import suffix_of, write_json, writing
 from skiagraph.tasks.detect import the_bundle
 from skiagraph.tasks.overlay import draw
-from skiagraph.tasks.page import TITLES
+from skiagraph.tasks.page import TITLES, embedded
 from skiagraph.tasks.task import Report, silent
 
 INK, QUIET, WARM, GROUND = "#e8edf2", "#93a1b0", "#ffd166", "#151b23"
+DPI = 120
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,10 @@ class Evaluate:
             part.write_text(text, encoding="utf-8")
         return [self.output, beside]
 
-    def _pictures(self) -> "islice[Known]":
-        known = (
-            in_set(SampleSet(self.pictures), self.split)
-            if (self.pictures / CARD_NAME).is_file()
-            else in_folder(self.pictures, self.millimetres)
-        )
-        return islice(known, None)
+    def _pictures(self) -> Iterator[Known]:
+        if (self.pictures / CARD_NAME).is_file():
+            return in_set(SampleSet(self.pictures), self.split)
+        return in_folder(self.pictures, self.millimetres)
 
 
 def _numbers(table: Table, looked: Sequence[tuple[Known, Case]], near: float) -> dict[str, object]:
@@ -164,7 +160,7 @@ def _sheet(looked: Sequence[tuple[Known, Case]], chosen: Sequence[int]) -> str:
         axes = figure.add_subplot(1, 4, place + 1)
         draw(axes, known.picture, case.found, known.truth)
         axes.set_title(known.name, color=INK, fontsize=8)
-    return _as_data(figure)
+    return embedded(figure, DPI)
 
 
 def _curve(curve: Curve) -> str:
@@ -176,13 +172,7 @@ def _curve(curve: Curve) -> str:
     axes.set_ylabel("mean error (mm)", color=QUIET)
     axes.tick_params(colors=QUIET)
     axes.grid(alpha=0.15)
-    return _as_data(figure)
-
-
-def _as_data(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return embedded(figure, DPI)
 
 
 def _finite(value: float) -> float | None:

@@ -1,7 +1,5 @@
 """`skiagraph inspect`: a set of samples on one page."""
 
-import base64
-import io
 import math
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,11 +19,12 @@ from skiagraph.factory.overview import Overview, overview
 from skiagraph.factory.reading import SampleSet, read
 from skiagraph.factory.take import Taken
 from skiagraph.io.files import writing
-from skiagraph.tasks.page import TITLES, as_data
+from skiagraph.tasks.page import TITLES, as_data, embedded
 from skiagraph.tasks.sheet import Panel, write_sheet
 from skiagraph.tasks.task import Report, silent
 
 QUIET, WARM, GROUND = "#93a1b0", "#ffd166", "#151b23"
+DPI = 100
 SPLIT_COLORS = {"train": "#4cc9f0", "val": "#ffd166", "test": "#f72585"}
 
 
@@ -65,9 +64,9 @@ class Inspect:
                        for n, name in enumerate(samples.landmarks)],
             shares=[(TITLES.get(name, name), share) for name, share in found.shares.items()],
             sheet=[(as_data(picture(taken.sample.image)), _caption(taken)) for taken in shown[:12]],
-            sphere=_embedded(_sphere(found)),
-            places=_embedded(_places(found)),
-            voltages=_embedded(_voltages(found)) if found.kvp else None,
+            sphere=embedded(_sphere(found), DPI),
+            places=embedded(_places(found), DPI),
+            voltages=embedded(_voltages(found), DPI) if found.kvp else None,
             sheet_name=sheet.name,
             version=version("skiagraph"),
         )  # fmt: skip
@@ -139,9 +138,3 @@ def _voltages(found: Overview) -> Figure:
     axes.set_xlabel("kV", color=QUIET)
     axes.tick_params(colors=QUIET)
     return figure
-
-
-def _embedded(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

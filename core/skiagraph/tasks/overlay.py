@@ -7,10 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from skiagraph.anatomy import term
 from skiagraph.detect.detector import Findings
-from skiagraph.errors import DataError
 from skiagraph.io.files import writing
+from skiagraph.tasks.page import ALIASES
 from skiagraph.tasks.sheet import COLORS
 from skiagraph.tasks.xray import stretched
 from skiagraph.volume import Keypoints
@@ -35,7 +34,7 @@ def draw(axes: Axes, picture: Float[Tensor, "v u"], found: Findings, truth: Keyp
         if visible:
             color = SURE if confidence > 0.5 else UNSURE
             axes.scatter([u], [v], s=9, c=color, edgecolors="black", linewidths=0.3)
-            axes.annotate(_short(name), (u, v), (3, 3), textcoords="offset points", color=color, fontsize=5)
+            axes.annotate(ALIASES.get(name, name), (u, v), (3, 3), textcoords="offset points", color=color, fontsize=5)
     axes.set_axis_off()
 
 
@@ -46,10 +45,3 @@ def write_overlay(path: Path, picture: Float[Tensor, "v u"], found: Findings, tr
     draw(figure.add_axes((0, 0, 1, 1)), picture, found, truth)
     with writing(path) as part:
         figure.savefig(part, dpi=160, format="png")
-
-
-def _short(name: str) -> str:
-    try:
-        return term(name).alias
-    except DataError:
-        return name

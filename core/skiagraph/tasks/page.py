@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jaxtyping import Float
 from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -105,6 +106,13 @@ def as_data(image: Float[Tensor, "v u"]) -> str:
     buffer = io.BytesIO()
     Image.fromarray((image * 255).round().byte().numpy()).save(buffer, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def embedded(figure: Figure, dpi: int) -> str:
+    """A figure as a PNG data address."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _path(lines: Sequence[Tensor]) -> str:
