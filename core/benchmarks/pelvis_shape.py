@@ -55,8 +55,8 @@ def modes_of(shapes: np.ndarray, count: int) -> np.ndarray:
 def picked(hip: Surface) -> dict[str, np.ndarray]:
     """Six landmarks of a left hip bone that stands upright in its anterior pelvic plane, zero at the head's centre.
 
-    The spine is foremost of the ilium; the sciatic notch is where the back edge comes furthest forward; the foramen's
-    are the lowest and the most medial point of the hole seen from the front; the symphysis' are the ends of its face.
+    The spine is foremost of the ilium; the sciatic notch is the top of its arc; the foramen's are the lowest and the
+    most medial point of the hole seen from the front; the symphysis' are the ends of its face.
     """
     cloud = hip.cloud(0.6)
     points, normals = cloud.points, cloud.normals
@@ -64,11 +64,7 @@ def picked(hip: Surface) -> dict[str, np.ndarray]:
     found = {}
     wing = points[z > 45]
     found["anterior_superior_iliac_spine"] = wing[wing[:, 1] < np.quantile(wing[:, 1], 0.001)].mean(0)
-    back = points[(z > 12) & (z < 80) & (y > 10)]
-    slices = [back[abs(back[:, 2] - height) < 0.75] for height in np.arange(14, 78, 0.75)]
-    rears = np.array([one[one[:, 1].argmax()] for one in slices])
-    smooth = ndimage.gaussian_filter1d(rears[:, 1], 2)
-    found["greater_sciatic_notch"] = rears[smooth.argmin()]
+    found["greater_sciatic_notch"] = notch_top(points[(z > 12) & (z < 80) & (y > 10)])
     found |= foramen(points[(z < 15) & (x < x.min() + 75)])
     face = points[(normals[:, 0] < -0.75) & (x < x.min() + 5) & (z < 20)]
     middle = face.mean(0)
@@ -78,6 +74,27 @@ def picked(hip: Surface) -> dict[str, np.ndarray]:
         found[f"{name}_pubic_symphysis"] = face[end].mean(0)
     tree = cKDTree(points)
     return {name: points[tree.query(point)[1]] for name, point in found.items()}
+
+
+def notch_top(points: np.ndarray, step: float = 0.75) -> np.ndarray:
+    """The middle of where the edge of the sciatic notch runs most level, of points at the back of the ilium.
+
+    From where it comes furthest forward the edge turns up and to the back, runs nearly level and rises again to the
+    posterior inferior spine. An AP radiograph shows the level stretch as the top of the notch's arc.
+    """
+    heights = np.arange(points[:, 2].min() + 2, points[:, 2].max() - 2, step)
+    rears = np.array([slab[slab[:, 1].argmax()] for slab in slabs(points, 2, heights)])
+    foremost = rears[ndimage.gaussian_filter1d(rears[:, 1], 2).argmin()]
+    under = points[(points[:, 2] > foremost[2]) & (points[:, 1] > foremost[1])]
+    depths = np.arange(foremost[1] + 1, min(foremost[1] + 40, under[:, 1].max() - 2), step)
+    edge = np.array([slab[slab[:, 2].argmin()] for slab in slabs(under, 1, depths)])
+    rise = np.gradient(ndimage.gaussian_filter1d(edge[:, 2], 3), step)
+    return edge[rise < rise.min() + 0.3].mean(0)
+
+
+def slabs(points: np.ndarray, axis: int, where: np.ndarray, half: float = 0.75) -> list[np.ndarray]:
+    """The points within so many millimetres of each coordinate."""
+    return [points[abs(points[:, axis] - one) < half] for one in where]
 
 
 def foramen(points: np.ndarray, pixel: float = 0.8) -> dict[str, np.ndarray]:

@@ -66,9 +66,10 @@ def average_landmarks() -> Mapping[str, Float[ndarray, "3"]]:
         return np.array([u, FRONT.middle(np.array([[u, v]]))[0], v])
 
     notch = SIDE_OUTLINE[(SIDE_OUTLINE[:, 1] > 20) & (SIDE_OUTLINE[:, 1] < 60) & (SIDE_OUTLINE[:, 0] > 0)]
+    level = abs(np.diff(notch[:, 1])).argmin()
     face = FRONT_OUTLINE[FRONT_OUTLINE[:, 0] < 5]
     return {
-        "greater_sciatic_notch": on_side(*notch[notch[:, 0].argmin()]),
+        "greater_sciatic_notch": on_side(*notch[level : level + 2].mean(0)),
         "anterior_superior_iliac_spine": on_side(*SIDE_OUTLINE[SIDE_OUTLINE[:, 0].argmin()]),
         "inferior_obturator_foramen": on_front(*FORAMEN[FORAMEN[:, 1].argmin()]),
         "medial_obturator_foramen": on_front(*FORAMEN[FORAMEN[:, 0].argmin()]),
