@@ -21,7 +21,8 @@ from skiagraph.factory.subjects import parametric
 from skiagraph.factory.variation import UNCHANGED
 from skiagraph.tasks.task import silent
 from skiagraph.train.batches import Diet
-from skiagraph.train.loop import CHECKPOINT, CURVES, Training, held_out, train, validate
+from skiagraph.train.course import CHECKPOINT, CURVES
+from skiagraph.train.loop import Training, held_out, train, validate
 from skiagraph.train.regimen import REGIMENS, SKIAGRAPH, SYNTHEX_NMI, Adam, Nesterov, regimen
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
