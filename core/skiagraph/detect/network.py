@@ -19,6 +19,12 @@ class Answers:
     """Log-odds that a landmark is in the picture."""
     masks: Float[Tensor, "b c v u"]
     """Log-odds of each structure in each pixel."""
+    features: Float[Tensor, "b f v u"]
+    """The trunk's, from which all this was made."""
+
+    def first(self, count: int) -> "Answers":
+        """Of the first so many pictures alone."""
+        return Answers(self.heatmaps[:count], self.visible[:count], self.masks[:count], self.features[:count])
 
 
 class Network(nn.Module):
@@ -49,4 +55,4 @@ class Network(nn.Module):
         peak = density.amax(dim=-1, keepdim=True).clamp(min=1e-12).log()
         evidence = torch.cat([there, peak], dim=-1)
         visible = (evidence * self.seen).sum(dim=-1) + self.often
-        return Answers(heatmaps, visible, masks.float())
+        return Answers(heatmaps, visible, masks.float(), features)

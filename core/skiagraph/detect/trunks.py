@@ -26,6 +26,9 @@ class Trunk(Protocol):
     def build(self, size: int) -> nn.Module:
         """A new one for square pictures of so many rows, with weights drawn anew."""
 
+    def decoder(self, built: nn.Module) -> list[nn.Module]:
+        """The parts of one so built that come after its narrowest."""
+
 
 @dataclass(frozen=True)
 class ResidualUNet:
@@ -56,6 +59,16 @@ class ResidualUNet:
             norm="batch",
         )
 
+    def decoder(self, built: nn.Module) -> list[nn.Module]:
+        """The way up of every level."""
+        from monai.networks.layers.simplelayers import SkipConnection
+
+        found, level = [], built.model
+        while isinstance(level, nn.Sequential) and isinstance(level[1], SkipConnection):
+            found.append(level[2])
+            level = level[1].submodule
+        return found
+
 
 @dataclass(frozen=True)
 class SwinUNet:
@@ -83,6 +96,10 @@ class SwinUNet:
             feature_size=self.features,
             spatial_dims=2,
         )
+
+    def decoder(self, built: nn.Module) -> list[nn.Module]:
+        """Blocks that MONAI calls so, and the last."""
+        return _called(built, "decoder", "out")
 
 
 @dataclass(frozen=True)
@@ -116,3 +133,11 @@ class ViTUNet:
             num_heads=self.heads,
             spatial_dims=2,
         )
+
+    def decoder(self, built: nn.Module) -> list[nn.Module]:
+        """Blocks that MONAI calls so, and the last."""
+        return _called(built, "decoder", "out")
+
+
+def _called(built: nn.Module, *beginnings: str) -> list[nn.Module]:
+    return [part for name, part in built.named_children() if name.startswith(beginnings)]

@@ -69,14 +69,13 @@ class Appearance:
 PLAIN = Appearance((Logarithm(), Normalised()))
 """Nothing at random: for validation beside the published appearances."""
 
-DISPLAYED = Appearance(
-    (
-        Film(compression=(0.6, 0.6), width=(0.08, 0.08), bottom=(0.02, 0.02), top=(0.003, 0.003), slack=(0.2, 0.2),
-            gamma=(1.1, 1.1),
-             steepness=(1.0, 1.0), middle=(0.5, 0.5)),
-        Normalised(),
-    )
+ORDINARY = Film(
+    compression=(0.6, 0.6), width=(0.08, 0.08), bottom=(0.02, 0.02), top=(0.003, 0.003), slack=(0.2, 0.2),
+    gamma=(1.1, 1.1), steepness=(1.0, 1.0), middle=(0.5, 0.5),
 )  # fmt: skip
+"""An ordinary radiograph."""
+
+DISPLAYED = Appearance((ORDINARY, Normalised()))
 """Nothing at random, as an ordinary radiograph: for validation beside ours."""
 
 _BASIC = (GaussianNoise((0.005, 0.1)), Gamma((0.7, 1.3)), Crop(0.9))

@@ -7,16 +7,14 @@ from typing import ClassVar
 import tyro
 
 from skiagraph.detect.bundle import write_bundle
-from skiagraph.detect.detector import Detector, Reading
 from skiagraph.errors import DataError
 from skiagraph.factory.reading import SampleSet
+from skiagraph.io.files import write_json
 from skiagraph.tasks.task import Report, silent
-from skiagraph.train.calibration import calibrated
-from skiagraph.train.loop import Training, held_out, train
+from skiagraph.train.adapt import Way, adaptation, adapted, detector, plainly
+from skiagraph.train.loop import Training
 from skiagraph.train.regimen import regimen
-
-CALIBRATING = 300
-"""Held-out samples, with looks drawn as in training, that make confidences true."""
+from skiagraph.train.unlabelled import read_unlabelled
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,15 @@ class TrainDetector:
     """Randomisation of looks: regular, strong, or one of the papers'; the regimen's own if not given."""
     start: Path | None = None
     """Another training's checkpoint.pt to begin with."""
+    adapt: str | None = None
+    """Adapt to real X-rays that need no labels: cyclegan, which makes the synthetic pictures look like them, or adda,
+    which makes the network used to them; cyclegan-zhu, adda-preprint and adda-nmi are as published."""
+    real: tuple[Path, ...] = ()
+    """Folders of those X-rays. Pictures with landmarks beside them are left out."""
+    keep_out: tuple[Path, ...] = ()
+    """Folders of X-rays to be measured on: what they show is left out of --real, under whatever name."""
+    adapt_steps: int | None = None
+    """Steps of the adaptation; its own number if not given."""
     seed: int = 0
     """Draws the first weights, the order of the samples and their looks."""
     workers: int = 1
@@ -61,10 +68,16 @@ class TrainDetector:
         given = {name: getattr(self, name) for name in ("steps", "batch", "size")}
         wanted = replace(wanted, **{name: value for name, value in given.items() if value is not None})
         sets = tuple(SampleSet(folder) for folder in self.samples)
-        self.output.mkdir(parents=True, exist_ok=True)
         training = Training(wanted, sets, self.output, self.seed, self.workers, self.every, start=self.start)
-        network = train(training, report)
-        reading = Reading(training.landmarks, training.structures, wanted.size)
-        looks = held_out(replace(training, validated=CALIBRATING), wanted.appearance)
-        detector = calibrated(Detector(network, reading), looks)
-        return write_bundle(self.output, detector, wanted.trunk)
+        return write_bundle(self.output, detector(training, self._way(wanted.size), report), wanted.trunk)
+
+    def _way(self, size: int) -> Way:
+        """How the network comes about; what it was adapted to is written beside it."""
+        if self.adapt is None:
+            if self.real or self.keep_out or self.adapt_steps is not None:
+                raise DataError("real X-rays, but no way to adapt to them; give --adapt cyclegan or --adapt adda")
+            return plainly
+        way = adaptation(self.adapt, self.adapt_steps)
+        real = read_unlabelled(self.real, size, self.keep_out)
+        write_json(self.output / "adapted_to.json", {"used": list(real.names), "left_out": list(real.left_out)})
+        return adapted(way, real)

@@ -1,7 +1,7 @@
 """A course of steps that goes on after being killed: to the bit as if it had never stopped.
 
-Between two checkpoints lies a leg. A leg's batches depend on the step it begins at alone, so that whoever goes on from a
-checkpoint sees what he would have seen without having stopped.
+Between two checkpoints lies a leg. A leg's batches depend on the step it begins at alone, so that whoever goes on
+from a checkpoint sees what he would have seen without having stopped.
 """
 
 import csv
@@ -38,7 +38,7 @@ class Course(ABC):
 
     @abstractmethod
     def advance(self, batch: Any) -> Float[Tensor, "n"]:
-        """One step; its losses."""
+        """One step; its losses, NaN for those that this step knew nothing of."""
 
     @abstractmethod
     def row(self, means: Float[Tensor, "n"]) -> tuple[float, ...]:
@@ -65,8 +65,8 @@ def follow(course: Course, steps: int, every: int, folder: Path, report: Progres
         for batch in islice(course.leg(), min(every - course.step % every, steps - course.step)):
             parts.append(course.advance(batch))
             course.step += 1
-            report(course.step, steps, f"loss {float(parts[-1].sum()):.3f}")
-        row = course.row(torch.stack(parts).mean(dim=0))
+            report(course.step, steps, f"loss {float(parts[-1].nansum()):.3f}")
+        row = course.row(torch.stack(parts).nanmean(dim=0))
         with writing(path) as part:
             torch.save({**course.content(), "step": course.step}, part)
         _note(folder / CURVES, ("step", "seconds", *course.columns), (course.step, time.perf_counter() - began, *row))
