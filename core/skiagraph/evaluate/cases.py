@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from skiagraph.domain.appearance import DISPLAYED
+from skiagraph.domain.appearance import DISPLAYED, Appearance
 from skiagraph.domain.batch import Batch
 from skiagraph.errors import DataError
 from skiagraph.factory.reading import SampleSet
@@ -58,13 +58,13 @@ def in_folder(folder: Path, millimetres: float | None = None) -> Iterator[Known]
         yield Known(path.stem, path.stem, picture, keypoints, size, nothing, ())
 
 
-def in_set(samples: SampleSet, split: str) -> Iterator[Known]:
-    """The samples of a split as pictures, millimetres where the isocentre is."""
+def in_set(samples: SampleSet, split: str, shown: Appearance = DISPLAYED) -> Iterator[Known]:
+    """The samples of a split as pictures, millimetres where the isocentre is. What shows them must not move them."""
     rng = torch.Generator().manual_seed(0)
     for taken in samples.samples(split):
         sample = taken.sample
         device: Any = taken.record.device
-        picture = DISPLAYED(Batch.bare(sample.image[None, None]), rng).pictures[0, 0]
+        picture = shown(Batch.bare(sample.image[None, None]), rng).pictures[0, 0]
         nearer = float(device["source_to_isocenter"]) / float(device["source_to_panel"])
         size = nearer * sample.view.pixel_spacing[0]
         subject = str(taken.record.extra["subject"])

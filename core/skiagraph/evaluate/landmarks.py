@@ -90,7 +90,7 @@ class Table:
     @property
     def swap_rate(self) -> float:
         """Of the landmarks that are there and have a twin, the share found on the other side."""
-        twins = np.array(opposites(self.names)) != np.arange(len(self.names))
+        twins = np.array(opposites(self.names), dtype=int) != np.arange(len(self.names))
         return _share(self.swapped[self.present & twins])
 
     def within(self, radius: float) -> float:
@@ -175,7 +175,7 @@ def _row(case: Case, names: tuple[str, ...]) -> tuple[ndarray, ndarray, ndarray,
             else:
                 absent[number] = bool(truth.uv[place].isfinite().all())
     error = case.millimetres * np.linalg.norm(found.uv.numpy() - at, axis=1)
-    twin = np.array(opposites(names))
+    twin = np.array(opposites(names), dtype=int)
     other = case.millimetres * np.linalg.norm(found.uv.numpy() - at[twin], axis=1)
     with np.errstate(invalid="ignore"):
         swapped = (other + 20.0 < error) & (twin != np.arange(len(names)))

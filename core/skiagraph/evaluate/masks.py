@@ -23,11 +23,16 @@ def agreement(found: Bool[Tensor, "v u"], true: Bool[Tensor, "v u"], millimetres
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance  # takes seconds to import
     from monai.metrics.surface_dice import compute_surface_dice
 
-    total = int(found.sum()) + int(true.sum())
-    dice = 2 * int((found & true).sum()) / total if total else 1.0
+    overlap = dice(found, true)
     if not bool(found.any()) or not bool(true.any()):
-        return Agreement(dice, float("nan"), float("nan"))
+        return Agreement(overlap, float("nan"), float("nan"))
     one, other = found[None, None].float(), true[None, None].float()
     edges = compute_hausdorff_distance(one, other, include_background=True, percentile=95, spacing=millimetres)
     surface = compute_surface_dice(one, other, [2.0], include_background=True, spacing=millimetres)
-    return Agreement(dice, float(edges), float(surface))
+    return Agreement(overlap, float(edges), float(surface))
+
+
+def dice(found: Bool[Tensor, "v u"], true: Bool[Tensor, "v u"]) -> float:
+    """Twice what two masks share over what they are; 1 if both are empty."""
+    total = int(found.sum()) + int(true.sum())
+    return 2 * int((found & true).sum()) / total if total else 1.0

@@ -67,6 +67,16 @@ class Stored:
         return Patient.read(self.ct, self.labels, self.landmarks)
 
 
+def people(word: str, seed: int, spacing: float = 1.5, torsos: Path | None = None) -> list[Subject]:
+    """Those a word asks for: `shape:COUNT` and `parametric:COUNT` are made, all else is a path to bodies on disk."""
+    kind, _, count = word.partition(":")
+    if kind not in ("parametric", "shape"):
+        return stored(Path(word))
+    if not count.isdecimal():
+        raise DataError(f"{word!r} does not say how many; give {kind}:COUNT, such as {kind}:200")
+    return shaped(int(count), seed, spacing, torsos) if kind == "shape" else parametric(int(count), seed, spacing)
+
+
 def parametric(count: int, seed: int, spacing: float = 1.5) -> list[Subject]:
     """So many people of our own family of bodies."""
     if count < 1:

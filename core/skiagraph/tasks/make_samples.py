@@ -12,9 +12,8 @@ from skiagraph.factory.cluster import make_on_ray
 from skiagraph.factory.making import make_here
 from skiagraph.factory.order import Order
 from skiagraph.factory.recipe import Fidelity
-from skiagraph.factory.subjects import parametric, posed, shaped, showing, stored
+from skiagraph.factory.subjects import people, posed, showing
 from skiagraph.io.datasets.registry import read_poses
-from skiagraph.io.patient import Subject
 from skiagraph.tasks.task import Report, silent
 
 
@@ -63,7 +62,7 @@ class MakeSamples:
         """What is asked for."""
         recipe = preset(self.preset)
         recipe = replace(recipe, technique=replace(recipe.technique, fidelity=self.fidelity))
-        found = [subject for word in self.bodies for subject in self._subjects(word)]
+        found = [subject for word in self.bodies for subject in people(word, self.seed, self.spacing, self.torsos)]
         subjects = tuple(showing(found, recipe.structures))
         count = 1000
         if self.poses is None and self.jitter != (0.0, 0.0):
@@ -86,13 +85,3 @@ class MakeSamples:
         else:
             make_here(order, self.output, workers, report)
         return [finish(order, self.output)]
-
-    def _subjects(self, word: str) -> list[Subject]:
-        kind, _, count = word.partition(":")
-        if kind not in ("parametric", "shape"):
-            return stored(Path(word))
-        if not count.isdecimal():
-            raise DataError(f"{word!r} does not say how many; give {kind}:COUNT, such as {kind}:200")
-        if kind == "shape":
-            return shaped(int(count), self.seed, self.spacing, self.torsos)
-        return parametric(int(count), self.seed, self.spacing)

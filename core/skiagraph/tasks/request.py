@@ -25,6 +25,7 @@ from skiagraph.tasks.make_samples import MakeSamples
 from skiagraph.tasks.project import Project
 from skiagraph.tasks.register import Register
 from skiagraph.tasks.render import Render
+from skiagraph.tasks.sim2real import ExperimentSim2Real
 from skiagraph.tasks.task import Report, Task, perform, silent
 from skiagraph.tasks.train_detector import TrainDetector
 from skiagraph.tasks.views import Views
@@ -48,6 +49,7 @@ TASKS: dict[str, type[Any]] = {
         TrainDetector,
         Detect,
         Evaluate,
+        ExperimentSim2Real,
     )
 }
 """What can be asked for, by its command."""

@@ -81,7 +81,9 @@ def new_network(training: Training) -> Network:
 
 
 def held_out(training: Training, appearance: Appearance) -> list[Batch]:
-    """Samples of the `val` split, always the same, with looks drawn or none."""
+    """Samples of the `val` split, always the same, with looks drawn or none. Raises DataError if there are none."""
+    if not any(one.count("val") for one in training.sets):
+        raise DataError("no body is held out for validation; give a set of ten bodies or more")
     diet = replace(training.diet, appearance=appearance, batch=10)
     return list(islice(diet.batches("val", 0), -(-training.validated // diet.batch)))
 
