@@ -1,5 +1,6 @@
 """One network, three answers: where the landmarks are, whether they are in the picture, and what is bone of whom."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +40,9 @@ class Network(nn.Module):
         self.trunk = trunk.build(size)
         self.structures = nn.Conv2d(trunk.features, structures, 1)
         self.mixed = nn.Conv2d(trunk.features + structures, landmarks + structures, 1, bias=False)
-        self.landmarks = nn.Conv2d(landmarks + structures, landmarks, 1)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # where no landmarks are looked for
+            self.landmarks = nn.Conv2d(landmarks + structures, landmarks, 1)
         self.seen = nn.Parameter(torch.zeros(landmarks, trunk.features + structures + 1))
         self.often = nn.Parameter(torch.zeros(landmarks))
 

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from skiagraph.detect.detector import Detector
 from skiagraph.evaluate.cases import Known
-from skiagraph.evaluate.landmarks import Case, Curve, Table
+from skiagraph.evaluate.landmarks import Case, Table
 from skiagraph.evaluate.masks import dice
 from skiagraph.evaluate.regions import Confusion
 from skiagraph.io.files import decoding, read_json, write_json
@@ -185,12 +185,13 @@ def _plain(array: ndarray) -> list[list[Any]]:
 
 
 def _at(rows: Sequence[tuple[ndarray, ndarray]], share: float) -> float:
+    """As `Curve` has it."""
     errors = np.concatenate([error for error, _ in rows])
     if not len(errors):
         return float("nan")
     order = np.argsort(-np.concatenate([confidence for _, confidence in rows]), kind="stable")
     count = np.arange(1, len(errors) + 1)
-    return Curve(count / len(errors), np.cumsum(errors[order]) / count).at(share)
+    return float(np.interp(share, count / len(errors), np.cumsum(errors[order]) / count))
 
 
 def _mean(rows: Sequence[ndarray]) -> float:

@@ -15,7 +15,7 @@ from skiagraph.domain.batch import Batch
 from skiagraph.errors import DataError, ModelError
 from skiagraph.factory.chance import generator_for
 from skiagraph.train.course import Course, Progress, device, follow, precision
-from skiagraph.train.loop import Training, descend, held_out, losses_of, new_network, train, validate
+from skiagraph.train.loop import Training, descend, losses_of, new_network, train, validate, watched
 from skiagraph.train.regimen import Nesterov, Optimiser
 from skiagraph.train.unlabelled import Unlabelled
 
@@ -102,7 +102,7 @@ class _Adapting(Course):
         moving = self._moving()
         self.optimiser = adda.optimiser.of([*moving, *self.again.parameters()])
         self.judging = torch.optim.Adam(self.judge.parameters(), adda.rate, weight_decay=1e-4)
-        self.moving, self.examples = moving, held_out(training, training.regimen.plain)
+        self.moving, self.examples = moving, watched(training)
 
     def leg(self) -> Iterator[tuple[Batch, Tensor]]:
         """Labelled synthetic pictures, and as many real ones as a detector sees them."""

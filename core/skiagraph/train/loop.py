@@ -88,6 +88,12 @@ def held_out(training: Training, appearance: Appearance) -> list[Batch]:
     return list(islice(diet.batches("val", 0), -(-training.validated // diet.batch)))
 
 
+def watched(training: Training) -> list[Batch]:
+    """What a validation looks at: samples of the `val` split as they are, none of them twice."""
+    there = sum(one.count("val") for one in training.sets)
+    return held_out(replace(training, validated=min(training.validated, there)), training.regimen.plain)
+
+
 def validate(network: Network, examples: list[Batch]) -> Float[Tensor, "n"]:
     """Pixels of the network's pictures between each landmark that is there and the brightest of its heatmap."""
     network.eval()
@@ -144,7 +150,7 @@ class _Learning(Course):
     @cached_property
     def examples(self) -> list[Batch]:
         """What a validation looks at."""
-        return held_out(self.training, self.training.regimen.plain)
+        return watched(self.training)
 
     def leg(self) -> Iterable[Batch]:
         return self.training.diet.batches("train", self.training.workers, self.step)

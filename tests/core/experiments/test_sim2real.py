@@ -24,8 +24,10 @@ from skiagraph.experiments.sim2real import RADIOGRAPHS, RESULT, Effort, Sim2Real
 from skiagraph.factory.making import begin, make_subject
 from skiagraph.factory.subjects import parametric
 from skiagraph.factory.variation import UNCHANGED
+from skiagraph.io.patient import Subject
 from skiagraph.tasks.matrix import NOT_RUN, lines, write_report
 from skiagraph.tasks.task import silent
+from skiagraph.train import adapt
 from skiagraph.train.regimen import SKIAGRAPH, regimen
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -40,7 +42,9 @@ def tiny_cell(domain="naive", adapted="none") -> Cell:
 
 @pytest.fixture(scope="module")
 def ground() -> StandIn:
-    people = tuple(parametric(9, 0, 8.0))
+    """One body under nine names."""
+    one = parametric(1, 0, 6.0)[0].load()
+    people = tuple(Subject(f"body-{n}", "ours", lambda: one) for n in range(9))
     return StandIn(PLAIN_AP, people[:6], 12, people[6:], 6)
 
 
@@ -58,6 +62,7 @@ def study(ground, tmp_path, monkeypatch) -> Sim2Real:
 
     monkeypatch.setattr(grounds, "make_here", make)
     monkeypatch.setattr(sim2real, "regimen", small)
+    monkeypatch.setattr(adapt, "CALIBRATING", 4)
     return Sim2Real(ground, tmp_path / "study", SMALL, workers=0)
 
 

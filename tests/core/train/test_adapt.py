@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from skiagraph.cli import main
+from skiagraph.detect.detector import Detector, Reading
+from skiagraph.detect.network import Network
 from skiagraph.domain.adda import Narrow, Reconstructor, Strided
 from skiagraph.domain.cyclegan import PatchGan, ResNetGenerator, Translated
 from skiagraph.errors import DataError, ModelError
@@ -21,7 +23,7 @@ from skiagraph.train.adda import HOME as ADDA_HOME
 from skiagraph.train.course import CURVES
 from skiagraph.train.cyclegan import HOME as GAN_HOME
 from skiagraph.train.cyclegan import CycleGan
-from skiagraph.train.loop import Training, train
+from skiagraph.train.loop import Training, losses_of, train
 from skiagraph.train.regimen import Nesterov
 from skiagraph.train.unlabelled import pieces, read_unlabelled
 
@@ -181,3 +183,14 @@ def test_real_xrays_without_a_way_to_adapt_are_an_error(samples, folder, tmp_pat
         with pytest.raises(SystemExit):
             main([*flags, *more])
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_network_that_looks_for_no_landmarks_learns_masks(samples, tiny):
+    training = Training(tiny, (samples,), samples.folder)
+    network = Network(tiny.trunk, tiny.landmark_loss, 48, 0, len(samples.structures))
+    batch = next(iter(training.diet.batches("train", 0)))
+    bare = replace(batch, uv=batch.uv[:, :0], visible=batch.visible[:, :0], landmarks=())
+    losses = losses_of(tiny, network(bare.pictures), bare)
+    assert losses[:2].tolist() == [0, 0] and float(losses[2]) > 0
+    found = Detector(network, Reading((), samples.structures, 48))(batch.pictures[0, 0])
+    assert found.keypoints.names == () and len(found.masks) == len(samples.structures)
