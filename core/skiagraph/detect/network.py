@@ -1,6 +1,5 @@
 """One network, three answers: where the landmarks are, whether they are in the picture, and what is bone of whom."""
 
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -40,9 +39,7 @@ class Network(nn.Module):
         self.trunk = trunk.build(size)
         self.structures = nn.Conv2d(trunk.features, structures, 1)
         self.mixed = nn.Conv2d(trunk.features + structures, landmarks + structures, 1, bias=False)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # where no landmarks are looked for
-            self.landmarks = nn.Conv2d(landmarks + structures, landmarks, 1)
+        self.landmarks = nn.Conv2d(landmarks + structures, landmarks, 1) if landmarks else _NoHeatmaps()
         self.seen = nn.Parameter(torch.zeros(landmarks, trunk.features + structures + 1))
         self.often = nn.Parameter(torch.zeros(landmarks))
 
@@ -59,3 +56,10 @@ class Network(nn.Module):
         evidence = torch.cat([there, peak], dim=-1)
         visible = (evidence * self.seen).sum(dim=-1) + self.often
         return Answers(heatmaps, visible, masks.float(), features)
+
+
+class _NoHeatmaps(nn.Module):
+    """Where no landmarks are looked for: a convolution must have an output."""
+
+    def forward(self, features: Float[Tensor, "b f v u"]) -> Float[Tensor, "b 0 v u"]:
+        return features[:, :0]
