@@ -93,7 +93,7 @@ class Translated(Display):
         shown = ORDINARY.show(pictures, field, rng)
         with torch.inference_mode():
             made = self.generator(2 * shown - 1)
-        return ((made + 1) / 2).clamp(0, 1).clone()
+        return ((made + 1) / 2).clamp(0, 1)
 
 
 def shown_by(display: Display, appearance: Appearance) -> Appearance:

@@ -22,7 +22,7 @@ from skiagraph.domain.cyclegan import (
 )
 from skiagraph.errors import DataError, ModelError
 from skiagraph.factory.chance import generator_for
-from skiagraph.train.course import Course, Progress, device, follow
+from skiagraph.train.course import CHECKPOINT, Course, Progress, device, follow
 from skiagraph.train.loop import Training, descend, train
 from skiagraph.train.unlabelled import Unlabelled, pieces
 
@@ -57,8 +57,11 @@ class CycleGan:
 
     def __call__(self, training: Training, real: Unlabelled, report: Progress) -> tuple[Network, Training]:
         """The detector trained on translated pictures, and its training with the looks that they then had."""
+        home = training.folder / HOME
+        if (training.folder / CHECKPOINT).exists() and not (home / CHECKPOINT).exists():
+            raise DataError(f"{training.folder} holds a detector of untranslated pictures; give another folder")
         course = _Translating(self, training, real)
-        follow(course, self.steps, training.every, training.folder / HOME,
+        follow(course, self.steps, training.every, home,
                lambda done, total, doing: report(done, total, f"translator, {doing}"))  # fmt: skip
         seen = Translated(course.to_real.cpu().eval())
         regimen = training.regimen

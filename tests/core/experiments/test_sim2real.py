@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from skiagraph.cli import main
 from skiagraph.detect.bundle import read_bundle
 from skiagraph.detect.losses import Likelihood
 from skiagraph.detect.trunks import ResidualUNet
@@ -211,3 +212,20 @@ def test_the_report_says_what_was_not_run_and_what_synthex_published(study):
     assert sum(line.endswith(NOT_RUN) and line.startswith("hip-192-") for line in said) == 38 - 2
     assert said[-1] == "304 of 304 cells of other tasks and sizes: not run"
     assert any(line.startswith(cells[1].name) and "mm on radiographs" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--cells", "hip-200-*"], "no cell"),
+        (["--deepfluoro", "gone.h5"], "not DeepFluoro's"),
+        (["--bodies", "shape:many"], "does not say how many"),
+        (["--steps", "0"], "at least one"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_one_line(flags, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["experiment", "sim2real", str(tmp_path / "out"), *flags])
+    error = capsys.readouterr().err.strip()
+    assert exit_.value.code == 2 and said in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -11,12 +11,14 @@ import torch
 from PIL import Image
 
 from skiagraph.cli import main
+from skiagraph.detect.bundle import read_bundle
 from skiagraph.detect.detector import Detector, Reading
 from skiagraph.detect.network import Network
 from skiagraph.domain.adda import Narrow, Reconstructor, Strided
 from skiagraph.domain.cyclegan import PatchGan, ResNetGenerator, Translated
 from skiagraph.errors import DataError, ModelError
 from skiagraph.tasks.task import silent
+from skiagraph.train import adapt
 from skiagraph.train.adapt import ADAPTATIONS, adaptation
 from skiagraph.train.adda import ADDA, ADDA_NMI, ADDA_PREPRINT
 from skiagraph.train.adda import HOME as ADDA_HOME
@@ -120,6 +122,13 @@ def test_a_detector_learns_from_translated_pictures(samples, tiny, real, tmp_pat
         assert any(isinstance(effect, Translated) for effect in looks.effects)
 
 
+def test_a_detector_of_untranslated_pictures_is_not_taken_for_one_of_translated_ones(samples, tiny, real, tmp_path):
+    training = Training(replace(tiny, steps=1), (samples,), tmp_path, workers=0, validated=4)
+    train(training, silent)
+    with pytest.raises(DataError, match="untranslated pictures"):
+        GAN(training, real, silent)
+
+
 def test_another_translators_checkpoint_is_refused(samples, tiny, real, tmp_path):
     training = Training(replace(tiny, steps=1), (samples,), tmp_path, workers=0, validated=4)
     GAN(training, real, silent)
@@ -183,6 +192,16 @@ def test_real_xrays_without_a_way_to_adapt_are_an_error(samples, folder, tmp_pat
         with pytest.raises(SystemExit):
             main([*flags, *more])
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_detector_is_adapted_from_the_command_line_and_says_to_what(samples, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(adapt, "CALIBRATING", 4)
+    flags = ["--steps", "1", "--batch", "2", "--size", "64", "--workers", "0", "--adapt", "adda", "--adapt-steps", "2"]
+    main(["train-detector", str(samples.folder), "--output", str(tmp_path), *flags, "--real", str(folder)])
+    said = json.loads((tmp_path / "adapted_to.json").read_text(encoding="utf-8"))
+    assert said == {"used": [f"xray-{n}" for n in range(4)], "left_out": []}
+    assert read_bundle(tmp_path).reading.size == 64 and (tmp_path / ADDA_HOME / CURVES).is_file()
+    capsys.readouterr()
 
 
 def test_a_network_that_looks_for_no_landmarks_learns_masks(samples, tiny):
