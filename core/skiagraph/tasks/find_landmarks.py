@@ -72,13 +72,13 @@ class FindLandmarks:
         write_landmarks(self.output, found.supported, found.words)
         files = [self.output]
         if self.picture is not None:
-            write_sheet(self.picture, _panels(patient, found), self.volume.name, columns=len(LOOKS), across=5.6)
+            write_sheet(self.picture, panels(patient, found), self.volume.name, columns=len(LOOKS), across=5.6)
             files.append(self.picture)
         report(3, 3, "done")
         return files
 
 
-def _panels(patient: Patient, found: Annotation) -> Sequence[Panel]:
+def panels(patient: Patient, found: Annotation) -> Sequence[Panel]:
     """The CT with its hip bones outlined, and the hip bones alone, from several sides, with the landmarks."""
     assert patient.labels is not None
     hips, center = _only_hips(patient.volume, patient.labels), found.landmarks.points.mean(dim=0)

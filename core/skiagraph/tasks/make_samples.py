@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from skiagraph.errors import DataError
 from skiagraph.experiments.presets import at_poses, preset
@@ -15,6 +15,10 @@ from skiagraph.factory.recipe import Fidelity
 from skiagraph.factory.subjects import people, posed, showing
 from skiagraph.io.datasets.registry import read_poses
 from skiagraph.tasks.task import Report, silent
+
+
+Source = Literal["phantoms", "ct-diffusion"]
+SOURCES: dict[Source, tuple[str, ...]] = {"phantoms": ("shape:20",), "ct-diffusion": ("generated:20",)}
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,11 @@ class MakeSamples:
     """Rows and columns of the pictures."""
     seed: int = 0
     """Another seed draws another set."""
-    bodies: tuple[str, ...] = ("shape:20",)
-    """Who is looked at: shape:COUNT, parametric:COUNT, CTs or folders of them, folders made by `skiagraph body`, or
-    a public data set as it is published (`skiagraph data check` tells which)."""
+    bodies: tuple[str, ...] = ()
+    """Who is looked at: shape:COUNT, parametric:COUNT, generated:COUNT (by the CT generator), CTs or folders of them,
+    folders made by `skiagraph body`, or a public data set as it is published (`skiagraph data check` tells which)."""
+    source: Source = "phantoms"
+    """Who is looked at if --bodies does not say: 20 phantoms, or 20 CTs from noise."""
     poses: Path | None = None
     """Views to take instead of drawn ones, of bodies as they are: DeepFluoro's full-resolution file, where the femora
     lie as they did, a record beside a picture, or a folder of records."""
@@ -62,7 +68,8 @@ class MakeSamples:
         """What is asked for."""
         recipe = preset(self.preset)
         recipe = replace(recipe, technique=replace(recipe.technique, fidelity=self.fidelity))
-        found = [subject for word in self.bodies for subject in people(word, self.seed, self.spacing, self.torsos)]
+        words = self.bodies or SOURCES[self.source]
+        found = [subject for word in words for subject in people(word, self.seed, self.spacing, self.torsos)]
         subjects = tuple(showing(found, recipe.structures))
         count = 1000
         if self.poses is None and self.jitter != (0.0, 0.0):

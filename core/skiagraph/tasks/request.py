@@ -20,6 +20,7 @@ from skiagraph.tasks.engines import Engines
 from skiagraph.tasks.evaluate import Evaluate
 from skiagraph.tasks.export import Export
 from skiagraph.tasks.find_landmarks import FindLandmarks
+from skiagraph.tasks.generate_ct import GenerateCt
 from skiagraph.tasks.inspect import Inspect
 from skiagraph.tasks.make_samples import MakeSamples
 from skiagraph.tasks.project import Project
@@ -27,6 +28,7 @@ from skiagraph.tasks.register import Register
 from skiagraph.tasks.render import Render
 from skiagraph.tasks.sim2real import ExperimentSim2Real
 from skiagraph.tasks.task import Report, Task, perform, silent
+from skiagraph.tasks.train_ct_diffusion import TrainCtDiffusion
 from skiagraph.tasks.train_detector import TrainDetector
 from skiagraph.tasks.views import Views
 
@@ -46,6 +48,8 @@ TASKS: dict[str, type[Any]] = {
         Export,
         Inspect,
         DataCheck,
+        GenerateCt,
+        TrainCtDiffusion,
         TrainDetector,
         Detect,
         Evaluate,

@@ -1,0 +1,1 @@
+"""Bodies and X-rays from noise."""

@@ -1,0 +1,154 @@
+"""The CT generator's second half: a rectified flow in the autoencoder's latents."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from skiagraph.errors import ModelError
+from skiagraph.factory.chance import choice, generator_for, uniform
+from skiagraph.generate.autoencoder import CoderNetwork, encoded
+from skiagraph.generate.ct import Drift, DriftNetwork, Latents, told
+from skiagraph.generate.flow import drawn_times, noised
+from skiagraph.generate.frame import Framed
+from skiagraph.generate.traits import Traits
+from skiagraph.train.course import Course, Progress, device, precision
+from skiagraph.train.ct_coder import mirrored
+from skiagraph.train.shelf import Shelf
+
+
+@dataclass(frozen=True)
+class DriftRegimen:
+    """How the flow is trained."""
+
+    drift: Drift
+    batch: int = 4
+    rate: float = 2e-4
+    steps: int = 6000
+    unasked: float = 0.25
+    """How often each trait is kept from the network, and all of them together."""
+    labelled: float = 0.3
+    """How often it is told the labels."""
+    average: float = 0.999
+    """Decay a step of the running mean of the weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What the network learns from one body, and from its mirror image."""
+
+    latent: Float[Tensor, "c z y x"]
+    given: Float[Tensor, "g z y x"]
+    traits: Traits
+
+
+def encode_all(coder: CoderNetwork, shelf: Shelf, names: list[str], shrink: int, report: Progress) -> list[Encoded]:
+    """Every body and its mirror image as latents."""
+    coder.eval()
+    found = []
+    for done, name in enumerate(names):
+        report(done, len(names), "encoding bodies")
+        kept = shelf.read(name)
+        body = kept.body
+        for one in (body, Framed(body.hu.flip(-1), mirrored(body.index), body.landmarks)):
+            found.append(Encoded(encoded(coder, one), told(one.index[None], shrink)[0], kept.traits))
+    return found
+
+
+def spread_of(bodies: list[Encoded]) -> Latents:
+    """Mean and deviation of each number of a latent voxel."""
+    latents = torch.stack([one.latent for one in bodies]).movedim(1, 0).flatten(1)
+    return Latents(tuple(latents.mean(1).tolist()), tuple(latents.std(1).tolist()))
+
+
+class DriftCourse(Course):
+    """The flow, on its way."""
+
+    columns = ("velocity", "validation_velocity")
+
+    def __init__(self, regimen: DriftRegimen, train: list[Encoded], held: list[Encoded], latents: Latents, seed: int):
+        torch.manual_seed(seed)
+        self.regimen, self.train, self.held, self.latents, self.seed = regimen, train, held, latents, seed
+        self.network = regimen.drift.build(len(latents.mean)).to(device())
+        self.mean = AveragedModel(self.network, use_buffers=True)
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), regimen.rate, weight_decay=1e-4)
+
+    @property
+    def kept(self) -> DriftNetwork:
+        """The weights worth keeping."""
+        return deepcopy(self.mean.module).cpu().eval()  # type: ignore[return-value]
+
+    def leg(self) -> Iterable[tuple[Tensor, ...]]:
+        """Latents, noise, times, traits and labels."""
+        return self._drawn(self.train, generator_for(self.seed, "flow", self.step))
+
+    def advance(self, batch: tuple[Tensor, ...]) -> Float[Tensor, "1"]:
+        """One step; the mean square of the velocity's error."""
+        regimen = self.regimen
+        self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = regimen.rate * min(1.0, (self.step + 1) / 200, 2.5 * (1.02 - self.step / regimen.steps))
+        loss = self._loss(self.network, batch)
+        if not bool(torch.isfinite(loss)):
+            raise ModelError(f"the loss became {float(loss)} at step {self.step}; train with a lower rate")
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        young = min(regimen.average, (1 + self.step) / (10 + self.step))
+        self.mean.multi_avg_fn = get_ema_multi_avg_fn(young)
+        self.mean.update_parameters(self.network)
+        return loss.detach().cpu()[None]
+
+    def row(self, means: Float[Tensor, "1"]) -> tuple[float, ...]:
+        """The loss, and that of held-out bodies with the same noise every time."""
+        stream = self._drawn(self.held, generator_for(self.seed, "held"))
+        with torch.inference_mode():
+            found = [float(self._loss(self.mean.module, batch)) for _, batch in zip(range(8), stream)]
+        return (*means.tolist(), sum(found) / len(found))
+
+    def content(self) -> dict[str, Any]:
+        """Weights, their running mean, and what the optimiser remembers."""
+        return {
+            "network": self.network.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def take(self, content: Mapping[str, Any], path: Path) -> None:
+        """Go on from there."""
+        try:
+            self.network.load_state_dict(content["network"])
+            self.mean.load_state_dict(content["mean"])
+            self.optimiser.load_state_dict(content["optimiser"])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise ModelError(f"{path} is of another network; give another folder") from error
+
+    def _loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Float[Tensor, ""]:
+        x, noise, times, traits, given = (one.to(device()) for one in batch)
+        with precision(x.device):
+            said = network(noised(x, noise, times), times, traits, given)
+        return (said.float() - (noise - x)).square().mean()
+
+    def _drawn(self, bodies: list[Encoded], rng: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+        while True:
+            chosen = [bodies[choice(rng, len(bodies))] for _ in range(self.regimen.batch)]
+            x = torch.stack([self.latents.standard(one.latent) for one in chosen])
+            traits = torch.stack([self._asked(one.traits, rng) for one in chosen])
+            given = torch.stack([self._told(one.given, rng) for one in chosen])
+            yield x, torch.randn(x.shape, generator=rng), drawn_times(len(x), rng), traits, given
+
+    def _asked(self, traits: Traits, rng: torch.Generator) -> Float[Tensor, "t"]:
+        numbers = traits.numbers
+        half = len(numbers) // 2
+        kept = (torch.rand(half, generator=rng) > self.regimen.unasked) & (uniform(rng, 0, 1) > self.regimen.unasked)
+        return numbers * kept.repeat(2)
+
+    def _told(self, given: Float[Tensor, "g z y x"], rng: torch.Generator) -> Float[Tensor, "g z y x"]:
+        return given if uniform(rng, 0, 1) < self.regimen.labelled else torch.zeros_like(given)
