@@ -16,7 +16,6 @@ from skiagraph.factory.subjects import people, posed, showing
 from skiagraph.io.datasets.registry import read_poses
 from skiagraph.tasks.task import Report, silent
 
-
 Source = Literal["phantoms", "ct-diffusion"]
 SOURCES: dict[Source, tuple[str, ...]] = {"phantoms": ("shape:20",), "ct-diffusion": ("generated:20",)}
 
