@@ -83,7 +83,7 @@ class Transfer:
 
 
 HIP: tuple[Transfer, ...] = (
-    Transfer("error, mm", Published(6.29, 6.29), Published(8.15, 15.30)),
+    Transfer("error at 90 %, mm", Published(6.29, 6.29), Published(8.15, 15.30)),
     Transfer("Dice", Published(0.818, 0.221), Published(0.759, 0.248)),
 )
 """Table 1."""

@@ -66,11 +66,10 @@ class _Results:
         names = {one.on for result in self.all for one in result.measured} - {ground}
         return (ground, *sorted(names))
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Those of which a cell of the hip task was run; the size if none was."""
+    def sizes(self, task: str) -> tuple[int, ...]:
+        """Those of which a cell of a task was run; the smallest if none was."""
         run = {result.cell for result in self.all}
-        found = sorted({cell.size for cell in MATRIX if cell.task == "hip" and cell.name in run})
+        found = sorted({cell.size for cell in MATRIX if cell.task == task and cell.name in run})
         return tuple(found) or (min(SIZES),)
 
 
@@ -92,7 +91,7 @@ def write_report(folder: Path, study: Sim2Real) -> list[Path]:
             figures=[
                 (f"Figure 5 on {on}, {size} px", _figure(results, on, size))
                 for on in results.places
-                for size in results.sizes
+                for size in results.sizes("hip")
             ],
             cells=[(cell.name, _line(results, cell)) for cell in MATRIX],
             version=version("skiagraph"),
@@ -127,10 +126,9 @@ def _line(results: _Results, cell: Cell) -> str:
 
 def _sheets(results: _Results) -> Iterator[Sheet]:
     ground = results.study.ground.name
-    size = results.sizes[-1]
-    yield _transfer("Table 1: hip", published.HIP, results, "hip", size, ground)
-    yield _transfer("Table 2: tool", published.TOOL, results, "tool", size, ground)
-    yield _transfer("Table 3: COVID-19", published.COVID, results, "covid", size, ground)
+    yield _transfer("Table 1: hip", published.HIP, results, "hip", ground)
+    yield _transfer("Table 2: tool", published.TOOL, results, "tool", ground)
+    yield _transfer("Table 3: COVID-19", published.COVID, results, "covid", ground)
     yield _matrix("Table 4: Dice", published.DICE, results, ground, "dice")
     for on in results.places:
         yield _matrix(f"Table 5: mm at 90 % activation, on {on}", published.LANDMARKS, results, on, "mm")
@@ -140,8 +138,9 @@ def _sheets(results: _Results) -> Iterator[Sheet]:
         yield _against(on, results)
 
 
-def _transfer(title: str, rows: tuple[Transfer, ...], results: _Results, task: str, size: int, on: str) -> Sheet:
-    """Synthetic against real training."""
+def _transfer(title: str, rows: tuple[Transfer, ...], results: _Results, task: str, on: str) -> Sheet:
+    """Synthetic against real training, at the largest size that was run."""
+    size = results.sizes(task)[-1]
     made = _first(results, [c for c in MATRIX if _is(c, task, size, "realistic", "strong", "none")][::-1], on)
     real = _first(results, [c for c in MATRIX if _is(c, task, size, "real", "strong", "none")], on)
     said = []
