@@ -218,15 +218,15 @@ def _against(on: str, results: _Results) -> Sheet:
 
 def _figure(results: _Results, on: str, size: int) -> str:
     figure = Figure(figsize=(13, 11), facecolor=GROUND, layout="constrained")
-    for place, name in enumerate(PANELS):
-        axes = figure.add_subplot(3, 3, place + 1)
+    panels = figure.subplots(3, 3, sharex=True, sharey=True).flat
+    for letter, name, axes in zip("abcdefghi", PANELS, panels):
         axes.set_facecolor(GROUND)
-        axes.set_title(f"({'abcdefghi'[place]}) {name}", color=INK, fontsize=10)
+        axes.set_title(f"({letter}) {name}", color=INK, fontsize=10)
         for row, alpha in (("real", 0.8), (name, 1.0)):
             for looks, color, dashes in zip(LOOKS, (REGULAR, STRONG), ("--", "-")):
                 _drawn(axes, results, on, size, row, looks, GOLD if row == "real" else color, dashes, alpha)
         axes.tick_params(colors=QUIET, labelsize=8)
-        axes.set_xlim(0, 100)
+        axes.set(xlim=(0, 100), ylim=(0, None))
         axes.grid(alpha=0.15)
         axes.legend(fontsize=7, labelcolor=INK, facecolor=GROUND, edgecolor=QUIET)
     figure.supxlabel("landmarks kept, the surest first (%)", color=QUIET, fontsize=10)
