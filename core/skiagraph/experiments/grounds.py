@@ -81,7 +81,8 @@ class Ground(Protocol):
 class FixedPattern(Look):
     """Columns and rows that a panel reads a little too strongly or too weakly, always the same ones."""
 
-    strength: float = 0.01
+    strength: float = 0.002
+    """Standard deviation of the gain, left over by its correction."""
     seed: int = 1
 
     def __call__(self, pictures: Float[Tensor, "b 1 v u"], rng: torch.Generator) -> Float[Tensor, "b 1 v u"]:
@@ -120,18 +121,19 @@ class StandInTechnique(Technique):
 STAND_IN_SHOWN = Appearance(
     (
         FixedPattern(),
-        Shading((0.4, 0.4), (0.2, 0.2)),
-        GridLines((0.01, 0.01), (0.31, 0.31)),
-        Film(power=(0.2, 0.2), compression=(0.8, 0.8), width=(0.2, 0.2), bottom=(0.04, 0.04), top=(0.01, 0.01),
-             slack=(0.05, 0.05), gamma=(0.7, 0.7), steepness=(4.0, 4.0), middle=(0.45, 0.45)),
-        LocalContrast((1.2, 1.2), (0.02, 0.02)),
+        Shading((0.2, 0.2), (0.1, 0.1)),
+        GridLines((0.006, 0.006), (0.31, 0.31)),
+        Film(power=(0.2, 0.2), compression=(0.4, 0.4), width=(0.2, 0.2), bottom=(0.03, 0.03), top=(0.005, 0.005),
+             slack=(0.1, 0.1), gamma=(1.2, 1.2), steepness=(3.5, 3.5), middle=(0.5, 0.5)),
+        LocalContrast((0.6, 0.6), (0.02, 0.02)),
         Marks(),
         Compressed((60.0, 60.0)),
         Normalised(),
     )
 )  # fmt: skip
 """What the stand-in's machine makes of its transmission: always the same but for the marks burnt in. Kinds of effects
-occur in strong randomisation too; the panel's pattern, this film and their order do not."""
+occur in strong randomisation too; the panel's pattern, this film and their order do not. The figures are ours, set by
+looking at pictures before any detector was."""
 
 
 @dataclass(frozen=True)
