@@ -107,6 +107,12 @@ def term(name: str) -> Term:
     return found
 
 
+def structure_with(name: str) -> str | None:
+    """The structure on which a landmark lies, by its name or alias; None if we do not know the landmark."""
+    found = _TERMS.get(canonical(name))
+    return None if found is None else found.structure
+
+
 def canonical(name: str) -> str:
     """Our name for a landmark or structure someone else named; names we do not know stay as they are."""
     tidy = name.strip().lower().replace(" ", "_")

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
+from skiagraph.anatomy import structure_with
 from skiagraph.detect.framing import Framing
 from skiagraph.detect.heatmaps import centred, mass_near
 from skiagraph.detect.network import Network
@@ -44,6 +46,9 @@ class Reading:
     """Times the log-odds of visibility."""
     visible_shift: float = 0.0
     """Added to them."""
+    reach: float | None = None
+    """How far from its structure as found a landmark is looked for, as a part of the picture's longer side; anywhere if
+    None. DeepFluoro's landmarks lie on the bones of their side, so none can then be on the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +73,7 @@ class Detector:
         with torch.inference_mode():
             answers = self.network(framing.framed(picture.float())[None, None])
         density = self.network.landmark_loss.density(answers.heatmaps[0], reading.temperature)
+        density = density * self._within_reach(answers.masks[0])
         at = centred(density, REFINING)
         odds = answers.visible[0] * reading.visible_scale + reading.visible_shift
         confidence = odds.sigmoid() * mass_near(density, at, reading.near * reading.size)
@@ -76,3 +82,17 @@ class Detector:
         inside = ((uv >= -0.5) & (uv <= torch.tensor([columns, rows]) - 0.5)).all(dim=-1)
         masks = framing.unframed(answers.masks[0]) > 0
         return Findings(Keypoints(reading.landmarks, uv, (odds > 0) & inside), confidence, masks, reading.structures)
+
+    def _within_reach(self, masks: Float[Tensor, "c v u"]) -> Float[Tensor, "l v u"]:
+        """1 where each landmark may be, else 0; everywhere if its structure is not known or was not found."""
+        reading = self.reading
+        everywhere = torch.ones(len(reading.landmarks), *masks.shape[1:])
+        if reading.reach is None:
+            return everywhere
+        around = round(reading.reach * reading.size)
+        near = max_pool2d((masks > 0).float()[None], 2 * around + 1, stride=1, padding=around)[0]
+        for place, name in enumerate(reading.landmarks):
+            structure = structure_with(name)
+            if structure in reading.structures and bool(near[reading.structures.index(structure)].any()):
+                everywhere[place] = near[reading.structures.index(structure)]
+        return everywhere

@@ -63,6 +63,20 @@ def test_brightness_and_contrast_change_nothing(detector, picture):
     torch.testing.assert_close(one.keypoints.uv, other.keypoints.uv, atol=1e-3, rtol=0)
 
 
+def test_a_landmark_is_looked_for_about_its_own_structure_alone(detector, rng):
+    picture = torch.rand(64, 64, generator=rng)
+    reading = replace(detector.reading, reach=0.0)
+    anywhere, near = detector(picture), replace(detector, reading=reading)(picture)
+    mask = anywhere.masks[anywhere.structures.index("left_femur")]
+    assert bool(mask.any()) and not bool(mask.all())
+    u, v = near.keypoints.uv[0].round().long().tolist()
+    around = mask[max(0, v - 4) : v + 5, max(0, u - 4) : u + 5]
+    assert bool(around.any())
+    assert float(near.confidence[0]) <= float(anywhere.confidence[0]) + 1e-6
+    # No structure of its side is in the reading, so it is looked for everywhere.
+    assert near.keypoints.uv[1].tolist() == anywhere.keypoints.uv[1].tolist()
+
+
 @pytest.mark.parametrize("broken", [torch.full((40, 40), 0.3), torch.full((40, 40), float("nan"))])
 def test_pictures_that_show_nothing_are_refused(detector, broken):
     with pytest.raises(DataError, match=r"give an X-ray|fill those pixels"):
