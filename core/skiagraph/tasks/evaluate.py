@@ -1,5 +1,6 @@
 """`skiagraph evaluate`: how good a detector is on pictures whose landmarks are known."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -8,15 +9,20 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 import tyro
 from jinja2 import Environment, PackageLoader
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from skiagraph.detect.bundle import read_bundle
+from skiagraph.detect.detector import Detector
 from skiagraph.errors import DataError
 from skiagraph.evaluate.cases import Known, in_folder, in_set
+from skiagraph.evaluate.conformal import Circles
 from skiagraph.evaluate.landmarks import RADII, Case, Curve, Table, interval, reliability
 from skiagraph.evaluate.masks import agreement
+from skiagraph.evaluate.robustness import Step, swept
 from skiagraph.factory.card import CARD_NAME
 from skiagraph.factory.reading import SampleSet
 from skiagraph.io.files import suffix_of, write_json, writing
@@ -47,6 +53,15 @@ class Evaluate:
     """Pictures of a set at most."""
     millimetres: float | None = None
     """Of a pixel, for X-rays whose files do not say."""
+    circles: Path | None = None
+    """A set of samples whose val split says how large circles have to be to hold 90 % of the landmarks; these pictures
+    then show how many they do hold. The set itself, if pictures is one."""
+    sweep: bool = False
+    """Make the pictures worse, one change at a time, and show how the errors grow."""
+    swept: int = 40
+    """Pictures changed at most."""
+    pdf: bool = False
+    """The figures on pages of their own as well: OUTPUT.pdf."""
 
     @property
     def record(self) -> Path:
@@ -65,6 +80,17 @@ class Evaluate:
             report(len(looked), len(looked) + 1, f"{known.name}")
         table = Table.of([case for _, case in looked])
         numbers = _numbers(table, looked, detector.reading.near)
+        held_out = self.circles or (self.pictures if self._is_set else None)
+        if held_out is not None:
+            numbers["circles"] = _circles(self._circles(held_out, detector), table, held_out)
+        figures = {"Activation": _curve(Curve.of(table))}
+        steps: list[Step] = []
+        if self.sweep:
+            chosen = [known for known, _ in looked[:: max(1, len(looked) // self.swept)]][: self.swept]
+            steps = swept(detector, chosen, torch.Generator().manual_seed(0))
+            numbers["sweeps"] = [_said(step) for step in steps]
+            figures["Robustness"] = _sweeps(steps)
+        sheets = {title: _sheet(looked, at) for title, at in _shown(table)}
         text = (
             Environment(loader=PackageLoader("skiagraph.tasks", "pages"), autoescape=True, trim_blocks=True)
             .get_template("evaluate.html")
@@ -74,8 +100,10 @@ class Evaluate:
                 source=self.pictures.name,
                 count=len(looked),
                 subjects=len(set(table.subjects)),
-                curve=_curve(Curve.of(table)),
-                sheets=[(title, _sheet(looked, at)) for title, at in _shown(table)],
+                curve=embedded(figures["Activation"], DPI),
+                sweeps=embedded(figures["Robustness"], DPI) if steps else None,
+                changed=min(len(looked), self.swept),
+                sheets=[(title, embedded(sheet, DPI)) for title, sheet in sheets.items()],
                 version=version("skiagraph"),
             )
         )
@@ -83,12 +111,28 @@ class Evaluate:
         write_json(beside, numbers)
         with writing(self.output) as part:
             part.write_text(text, encoding="utf-8")
-        return [self.output, beside]
+        if not self.pdf:
+            return [self.output, beside]
+        pages = self.output.with_suffix(".pdf")
+        with writing(pages) as part, PdfPages(part) as book:
+            for figure in (*figures.values(), *sheets.values()):
+                book.savefig(figure)
+        return [self.output, beside, pages]
+
+    @property
+    def _is_set(self) -> bool:
+        return (self.pictures / CARD_NAME).is_file()
 
     def _pictures(self) -> Iterator[Known]:
-        if (self.pictures / CARD_NAME).is_file():
+        if self._is_set:
             return in_set(SampleSet(self.pictures), self.split)
         return in_folder(self.pictures, self.millimetres)
+
+    def _circles(self, held_out: Path, detector: Detector) -> Circles:
+        known = islice(in_set(SampleSet(held_out), "val"), self.most)
+        return Circles.of(
+            Table.of([Case(one.name, one.subject, one.truth, detector(one.picture), one.millimetres) for one in known])
+        )
 
 
 def _numbers(table: Table, looked: Sequence[tuple[Known, Case]], near: float) -> dict[str, object]:
@@ -109,6 +153,21 @@ def _numbers(table: Table, looked: Sequence[tuple[Known, Case]], near: float) ->
         "per_subject": {one: _scores(table.of_subject(one)) for one in sorted(set(table.subjects))[:200]},
         "structures": _structures(looked),
     }
+
+
+def _circles(circles: Circles, table: Table, held_out: Path) -> dict[str, object]:
+    """How large the circles are, and how many truths lie inside."""
+    return {
+        "from": held_out.name,
+        "share": circles.share,
+        "held": _finite(circles.covered(table)),
+        "radius_mm": {name: _finite(radius) for name, radius in circles.radii.items()},
+        "held_by": {name: _finite(share) for name, share in circles.coverage(table).items()},
+    }
+
+
+def _said(step: Step) -> dict[str, object]:
+    return {name: _finite(value) if isinstance(value, float) else value for name, value in asdict(step).items()}
 
 
 def _scores(table: Table) -> dict[str, object]:
@@ -153,17 +212,17 @@ def _shown(table: Table) -> list[tuple[str, list[int]]]:
     return [("best", order[:4]), ("in the middle", order[middle : middle + 4]), ("worst", order[-4:][::-1])]
 
 
-def _sheet(looked: Sequence[tuple[Known, Case]], chosen: Sequence[int]) -> str:
+def _sheet(looked: Sequence[tuple[Known, Case]], chosen: Sequence[int]) -> Figure:
     figure = Figure(figsize=(14, 4.2), facecolor=GROUND, layout="constrained")
     for place, number in enumerate(chosen):
         known, case = looked[number]
         axes = figure.add_subplot(1, 4, place + 1)
         draw(axes, known.picture, case.found, known.truth)
         axes.set_title(known.name, color=INK, fontsize=8)
-    return embedded(figure, DPI)
+    return figure
 
 
-def _curve(curve: Curve) -> str:
+def _curve(curve: Curve) -> Figure:
     figure = Figure(figsize=(5, 3.4), facecolor=GROUND, layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor(GROUND)
@@ -172,7 +231,32 @@ def _curve(curve: Curve) -> str:
     axes.set_ylabel("mean error (mm)", color=QUIET)
     axes.tick_params(colors=QUIET)
     axes.grid(alpha=0.15)
-    return embedded(figure, DPI)
+    return figure
+
+
+def _sweeps(steps: Sequence[Step]) -> Figure:
+    """A small plot for each change, all with one scale of errors."""
+    names = list(dict.fromkeys(step.sweep for step in steps))
+    figure = Figure(figsize=(13, 3 * math.ceil(len(names) / 4)), facecolor=GROUND, layout="constrained")
+    known = [value for step in steps for value in (step.mean, step.median) if math.isfinite(value)]
+    low, top = 0.8 * max(min(known), 0.1), 1.2 * max(known)
+    for place, name in enumerate(names, start=1):
+        mine = sorted((step for step in steps if step.sweep == name), key=lambda step: step.level)
+        axes = figure.add_subplot(math.ceil(len(names) / 4), 4, place)
+        axes.set_facecolor(GROUND)
+        at = range(len(mine))
+        axes.plot(at, [step.mean for step in mine], color=WARM, marker="o", markersize=3, label="mean")
+        axes.plot(at, [step.median for step in mine], color=INK, marker="o", markersize=3, label="median")
+        axes.set_xticks(at, ["as is" if math.isinf(step.level) else f"{step.level:g}" for step in mine])
+        axes.set_ylim(low, top)
+        axes.set_yscale("log")
+        axes.set_title(name, color=INK, fontsize=10)
+        axes.set_xlabel(mine[0].unit, color=QUIET)
+        axes.set_ylabel("error (mm)", color=QUIET)
+        axes.tick_params(colors=QUIET)
+        axes.grid(alpha=0.15)
+        axes.legend(fontsize=7, frameon=False, labelcolor=QUIET)
+    return figure
 
 
 def _finite(value: float) -> float | None:
