@@ -7,6 +7,8 @@
 #   the scatter estimate against its Monte Carlo
 # make gpu-check   parity and speed of the CUDA engine, where there is an NVIDIA GPU
 # make fuzz   odd fields, grids and views by the thousand, on a library with sanitizers; MINUTES=5, SEED= for the same again
+# make serve STUDIES=folder   X-rays of a folder for annotators, at http://127.0.0.1:8000; PORT=, HOST=, ARGS="--users ..."
+# make serve-setup   its environment, .venv-serve, apart because MONAI Label wants other packages; make test-serve tests it
 # Choose a Python with PYTHON=, another torch build with TORCH=, your own CT with CT= LABELS= LANDMARKS=.
 
 PYTHON ?= python3
@@ -17,7 +19,11 @@ BIN := $(VENV)/bin
 
 MINUTES ?= 5
 
-.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter gpu-check fuzz train clean
+SERVE_VENV ?= .venv-serve
+PORT ?= 8000
+HOST ?= 127.0.0.1
+
+.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter gpu-check fuzz train serve serve-setup test-serve clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -79,5 +85,24 @@ $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
+serve: $(SERVE_VENV)/.installed
+	@test -n "$(STUDIES)" || { echo "Say which folder of X-rays: make serve STUDIES=folder"; exit 2; }
+	@$(SERVE_VENV)/bin/skiagraph serve "$(STUDIES)" --host "$(HOST)" --port "$(PORT)" $(ARGS)
+
+serve-setup: $(SERVE_VENV)/.installed
+
+test-serve: $(VENV)/.tested $(SERVE_VENV)/.installed
+	SKIAGRAPH_SERVE_PYTHON="$(abspath $(SERVE_VENV))/bin/python" $(BIN)/python -m pytest tests/monailabel_app $(ARGS)
+
+# MONAI Label comes last and alone: what it asks for itself does not start (numpy < 2, a CUDA torchvision).
+$(SERVE_VENV)/.installed: pyproject.toml core/native/CMakeLists.txt $(wildcard core/native/*.cpp core/native/*.hpp)
+	test -x $(SERVE_VENV)/bin/python || $(PYTHON) -m venv $(SERVE_VENV)
+	$(SERVE_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(SERVE_VENV)/bin/python -m pip install --quiet "$(TORCH)"
+	$(SERVE_VENV)/bin/python -m pip install --quiet --editable .
+	$(SERVE_VENV)/bin/python -m pip install --quiet --editable ".[serve]"
+	$(SERVE_VENV)/bin/python -m pip install --quiet --no-deps monailabel==0.8.5
+	touch $@
+
 clean:
-	rm -rf $(VENV) out build
+	rm -rf $(VENV) $(SERVE_VENV) out build

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from skiagraph.detect.detector import Detector, Reading
 from skiagraph.detect.losses import Correlation, Likelihood, MeanSquares
 from skiagraph.detect.network import Network
-from skiagraph.detect.trunks import ResidualUNet, SwinUNet, ViTUNet
+from skiagraph.detect.trunks import ResidualUNet, SwinUNet, Trunk, ViTUNet
 from skiagraph.errors import DataError, ModelError
 from skiagraph.io.files import decoding, read_json, there, write_json, writing
 
@@ -72,6 +72,14 @@ def read_bundle(folder: Path) -> Detector:
             f"the weights of {folder} are not of the network it describes; get the bundle again"
         ) from error
     return Detector(network.eval(), reading)
+
+
+def trunk_of(folder: Path) -> Trunk:
+    """What the network of a bundle is built on."""
+    config = read_json(folder / CONFIG, WANTED)
+    with decoding(folder / CONFIG, WANTED):
+        trunk: Trunk = _built(config["network_def"]["trunk"])
+        return trunk
 
 
 def _metadata(reading: Reading) -> dict[str, Any]:

@@ -79,17 +79,28 @@ def write_keypoints(
     With a `view` they lie on its panel in the world. Without, they lie at (u, v, 0) LPS times `spacing`, the
     millimetres between (rows, columns), 1 if unknown: there Slicer loads a .png. Plain .json keeps pixels.
     """
-    seen = keypoints.visible & torch.isfinite(keypoints.uv).all(dim=-1)
     uv = keypoints.uv
-    if suffix_of(path) == ".json":
-        places: list[list[float]] = uv.tolist()
-    elif view is not None:
+    _write(path, _seen(keypoints, uv.tolist() if suffix_of(path) == ".json" else _in_slicer(uv, view, spacing)))
+
+
+def keypoint_markups(
+    keypoints: Keypoints, view: View | None = None, spacing: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """What `write_keypoints` writes into a .mrk.json."""
+    return _markups(_seen(keypoints, _in_slicer(keypoints.uv, view, spacing)), {})
+
+
+def _seen(keypoints: Keypoints, places: list[list[float]]) -> list[Named]:
+    seen = keypoints.visible & torch.isfinite(keypoints.uv).all(dim=-1)
+    return [(name, place if s else None) for name, place, s in zip(keypoints.names, places, seen.tolist())]
+
+
+def _in_slicer(uv: Tensor, view: View | None, spacing: tuple[float, float] | None) -> list[list[float]]:
+    if view is not None:
         _check_single(view)
-        places = view.on_panel(uv).tolist()
-    else:
-        rows, columns = (1.0, 1.0) if spacing is None else spacing
-        places = [[u * columns, v * rows, 0.0] for u, v in uv.tolist()]
-    _write(path, [(n, place if s else None) for n, place, s in zip(keypoints.names, places, seen.tolist())])
+        return view.on_panel(uv).tolist()
+    rows, columns = (1.0, 1.0) if spacing is None else spacing
+    return [[u * columns, v * rows, 0.0] for u, v in uv.tolist()]
 
 
 def _points(places: Sequence[list[float] | None], size: int) -> Tensor:

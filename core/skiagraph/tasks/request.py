@@ -26,6 +26,7 @@ from skiagraph.tasks.make_samples import MakeSamples
 from skiagraph.tasks.project import Project
 from skiagraph.tasks.register import Register
 from skiagraph.tasks.render import Render
+from skiagraph.tasks.serve import Serve
 from skiagraph.tasks.sim2real import ExperimentSim2Real
 from skiagraph.tasks.task import Report, Task, perform, silent
 from skiagraph.tasks.train_ct_diffusion import TrainCtDiffusion
@@ -54,6 +55,7 @@ TASKS: dict[str, type[Any]] = {
         Detect,
         Evaluate,
         ExperimentSim2Real,
+        Serve,
     )
 }
 """What can be asked for, by its command."""

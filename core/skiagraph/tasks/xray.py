@@ -13,7 +13,7 @@ from skiagraph.io.dicom_xray import read_view
 from skiagraph.io.files import suffix_of, there
 from skiagraph.io.pictures import read_xray
 from skiagraph.io.records import read_record
-from skiagraph.io.xray import Bone
+from skiagraph.io.xray import Bone, XrayImage
 from skiagraph.tasks.shot import MEASUREMENTS, beside
 
 
@@ -34,8 +34,12 @@ def view_of(xray: Path, isocenter: tuple[float, float, float] = (0.0, 0.0, 0.0))
 
 def growing(xray: Path, bone: Bone) -> Float[Tensor, "v u"]:
     """An X-ray's pixels, larger where more was in the way: -log of a transmission, else as the picture shows bone."""
-    image = read_xray(xray)
-    if suffix_of(xray) in MEASUREMENTS and float(image.pixels.max()) <= 1.5 and float(image.pixels.min()) >= 0:
+    return grown(read_xray(xray), suffix_of(xray), bone)
+
+
+def grown(image: XrayImage, kind: str, bone: Bone) -> Float[Tensor, "v u"]:
+    """As `growing`, of an image that was read from a file of this ending."""
+    if kind in MEASUREMENTS and float(image.pixels.max()) <= 1.5 and float(image.pixels.min()) >= 0:
         return attenuation(image.pixels)
     return image.pixels if (image.bone or bone) == "bright" else -image.pixels
 

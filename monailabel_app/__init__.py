@@ -1,0 +1,1 @@
+"""Landmarks of X-rays served, corrected and learned from, with MONAI Label."""

@@ -1,0 +1,1 @@
+"""The parts of the app, each a thin layer between MONAI Label's interfaces and `skiagraph.active`."""
