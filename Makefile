@@ -33,8 +33,8 @@ test: $(VENV)/.tested
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.tested
-	$(BIN)/ruff format --check core tests
-	$(BIN)/ruff check core tests
+	$(BIN)/ruff format --check core tests monailabel_app
+	$(BIN)/ruff check core tests monailabel_app
 	$(BIN)/mypy
 
 bench-quick: $(VENV)/.tested

@@ -27,14 +27,15 @@ TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 PUBLIC = ("/health/live", "/health/ready")
 """What a stranger may ask."""
 RULES: tuple[tuple[str, str, str], ...] = (
-    ("GET", r"/(docs)?", "reader"),
+    ("GET", r"/", "reader"),
+    ("GET", r"/openapi\.json", "admin"),
     ("GET", r"/annotate(/.*)?", "reader"),
     ("GET", r"/metrics", "reader"),
     ("GET", r"/info/?", "reader"),
     ("GET", r"/datastore/?", "reader"),
     ("GET", r"/datastore/(image|image/info|label|label/info|versions|readers)", "reader"),
     ("HEAD", r"/datastore/(image|label)", "reader"),
-    ("GET", r"/datastore/(export|dataset)", "annotator"),
+    ("GET", r"/datastore/export", "annotator"),
     ("PUT", r"/datastore/(image|label|reopen|import)", "annotator"),
     ("DELETE", r"/datastore/?(image|label)?", "admin"),
     ("POST", r"/infer/[^/]+", "reader"),

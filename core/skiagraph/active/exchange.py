@@ -30,7 +30,8 @@ Framed = Callable[[str], Frame]
 
 def as_coco(store: LabelStore, tag: str) -> dict[str, Any]:
     """The newest label of each reader and picture, as pycocotools reads it; the reader is told by each annotation."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, (picture, path) in enumerate(store.pictures().items(), start=1):
         rows, columns = 0, 0
         for author in _authors(store, picture, tag):

@@ -24,6 +24,7 @@ from skiagraph.detect.bundle import read_bundle, trunk_of, write_bundle
 from skiagraph.detect.detector import Detector
 from skiagraph.detect.framing import Framing
 from skiagraph.detect.losses import DiceAndEntropy
+from skiagraph.detect.network import Network
 from skiagraph.domain.appearance import STRONG
 from skiagraph.errors import DataError, ModelError
 from skiagraph.factory.reading import SampleSet
@@ -137,7 +138,7 @@ def finetuned(
         report(state.step, plan.steps, f"loss {loss:.3f}")
         if state.step % plan.every == 0 or state.step == plan.steps:
             state.save(folder / CHECKPOINT, stamp)
-    after = replace(start, network=state.mean.module.eval())
+    after = replace(start, network=state.kept)
     before = replace(start, network=read_bundle(bundle).network)
     return Outcome(after, error(before, held), error(after, held), len(learn), len(held))
 
@@ -208,7 +209,7 @@ class _Lesson:
 
 @dataclass(eq=False)
 class _State:
-    network: nn.Module
+    network: Network
     mean: AveragedModel
     optimiser: torch.optim.Optimizer
     step: int = 0
@@ -219,6 +220,11 @@ class _State:
         optimiser = torch.optim.AdamW(detector.network.parameters(), plan.rate, weight_decay=1e-4)
         return cls(detector.network, mean, optimiser)
 
+    @property
+    def kept(self) -> Network:
+        """The weights worth keeping."""
+        return self.mean.module.eval()  # type: ignore[return-value]
+
     def advance(self, real: list[_Framed], synthetic: Any, plan: Plan) -> float:
         self.network.train()
         for part in self.network.modules():
@@ -228,14 +234,12 @@ class _State:
             group["lr"] = plan.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * self.step / plan.steps)) / 2)
         uv, visible, said = (torch.stack([getattr(one, part) for one in real]) for part in ("uv", "visible", "said"))
         answers = self.network(torch.stack([one.picture for one in real])[:, None])
-        loss = self.network.landmark_loss(answers.heatmaps, uv, visible & said)  # type: ignore[operator]
+        loss = self.network.landmark_loss(answers.heatmaps, uv, visible & said)
         odds = binary_cross_entropy_with_logits(answers.visible, visible.float(), reduction="none")
         loss = loss + 0.05 * (odds * said).sum() / said.sum().clamp(min=1)
         if synthetic is not None:
             answers = self.network(synthetic.pictures)
-            loss = loss + self.network.landmark_loss(  # type: ignore[operator]
-                answers.heatmaps, synthetic.uv, synthetic.visible
-            )
+            loss = loss + self.network.landmark_loss(answers.heatmaps, synthetic.uv, synthetic.visible)
             loss = loss + 0.05 * binary_cross_entropy_with_logits(answers.visible, synthetic.visible.float())
             loss = loss + 0.5 * DiceAndEntropy()(answers.masks, synthetic.masks)
         if not bool(torch.isfinite(loss)):
@@ -249,11 +253,15 @@ class _State:
         return float(loss.detach())
 
     def save(self, path: Path, stamp: str) -> None:
-        content = {"network": self.network, "mean": self.mean, "optimiser": self.optimiser}
+        content = {
+            "network": self.network.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "of": stamp,
+        }
         with writing(path) as part:
-            torch.save(
-                {**{name: one.state_dict() for name, one in content.items()}, "step": self.step, "of": stamp}, part
-            )
+            torch.save(content, part)
 
     def load(self, path: Path, stamp: str) -> None:
         """Goes on from a checkpoint of the same training; another's is left alone."""

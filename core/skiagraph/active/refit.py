@@ -42,7 +42,9 @@ class Refit:
     millimetre: float
     """Pixels of one, in the plane of the hips."""
     off: float
-    """Root mean square distance of the points from it, standard deviations; no single point counts beyond `MOST`."""
+    """How unlikely they are to be its own, and it to be anybody's: standard deviations, root mean square over points.
+
+    No single point counts beyond `MOST`."""
 
 
 def refit(uv: Float[ndarray, "l 2"], sigma: Float[ndarray, "l"], certain: Bool[ndarray, "l"]) -> Refit | None:
@@ -69,14 +71,17 @@ def refit(uv: Float[ndarray, "l 2"], sigma: Float[ndarray, "l"], certain: Bool[n
         far = np.linalg.norm(off, axis=1)
         doubted = LIKELY * np.sqrt(np.log1p((far / LIKELY) ** 2)) / np.maximum(far, 1e-9)
         off = off * np.where(certain[used], 1.0, doubted)[:, None]
-        rare = [x[:3] / TURNS, x[3:4] / 1.0, x[4:6] / 3.0, [x[6] - 1.0], x[7:]]
-        return np.concatenate([off.ravel(), *rare])
+        return np.concatenate([off.ravel(), rare(x)])
+
+    def rare(x: Float[ndarray, "x"]) -> Float[ndarray, "x"]:
+        return np.concatenate([x[:3] / TURNS, x[3:4], x[4:6] / 3.0, [x[6] - 1.0], x[7:]])
 
     starts = [np.r_[np.radians(tilt), 0, 0, 0, 0, 0, 1, np.zeros(MODES)] for tilt in (-15.0, 15.0)]
     best = min((least_squares(errors, x, max_nfev=40) for x in starts), key=lambda found: found.cost)
     millimetre = float(np.exp(best.x[3]) * scale)
     off = np.linalg.norm((placed(best.x) - uv)[used], axis=1) / np.hypot(sigma[used], UNEXPLAINED * millimetre)
-    return Refit(placed(best.x), millimetre, float(np.sqrt((np.minimum(off, MOST) ** 2).mean())))
+    unlikely = (np.minimum(off, MOST) ** 2).sum() + (rare(best.x) ** 2).sum()
+    return Refit(placed(best.x), millimetre, float(np.sqrt(unlikely / used.sum())))
 
 
 def implausibility(found: Findings, where: Evidence) -> float:

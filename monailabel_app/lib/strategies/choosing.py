@@ -14,7 +14,7 @@ from skiagraph.active.choosing import Strategy as Way
 from skiagraph.active.looking import Look
 from skiagraph.errors import DataError
 
-PATIENCE = 8.0
+PATIENCE = 5.0
 """Seconds that a request spends looking at pictures; the others have their turn at the next."""
 
 

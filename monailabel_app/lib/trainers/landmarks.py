@@ -16,7 +16,7 @@ from skiagraph.factory.reading import SampleSet
 from skiagraph.tasks.make_samples import MakeSamples
 
 TRAINING, REPLAY = "training", "replay"
-SYNTHETIC = 240
+SYNTHETIC = 96
 """Samples made for replay where no set is given."""
 
 
@@ -80,7 +80,7 @@ def _replay(home: Path) -> SampleSet:
     given = os.environ.get("SKIAGRAPH_REPLAY")
     if given:
         return SampleSet(Path(given))
-    MakeSamples(home / REPLAY, preset="hip-ap", count=SYNTHETIC, bodies=("shape:16",), size=256, seed=7).run()
+    MakeSamples(home / REPLAY, preset="hip-ap", count=SYNTHETIC, bodies=("shape:8",), size=256, seed=7).run()
     return SampleSet(home / REPLAY)
 
 
