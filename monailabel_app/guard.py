@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import psutil
 from fastapi import Body, Depends, FastAPI, File, Form, HTTPException, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -51,6 +52,7 @@ LARGE = int(os.environ.get("SKIAGRAPH_UPLOAD_MB", "64")) * MEGABYTE
 INFERENCES = 2
 """How many run at once."""
 
+SCRATCH = "skiagraph-serve-"
 TYPES = {".json": "application/json", ".csv": "text/csv", ".nrrd": "application/octet-stream"}
 Said = Annotated[str, Form()]
 
@@ -80,7 +82,8 @@ ROOM = Room()
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The app loaded and warm before the first request; background jobs ended after the last."""
     ROOM.gate = _gate()
-    ROOM.scratch = Path(tempfile.mkdtemp(prefix=f"skiagraph-{os.getpid()}-"))
+    _sweep(Path(tempfile.gettempdir()))
+    ROOM.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
     tempfile.tempdir = str(ROOM.scratch)
     threads(max(1, (os.cpu_count() or 2) // INFERENCES))
     instance = app_instance()
@@ -667,6 +670,14 @@ def _gate() -> Gate:
         raise RuntimeError("no token: set SKIAGRAPH_TOKEN, or SKIAGRAPH_USERS to a file of users")
     gate = Gate.of_token(token) if token else Gate({})
     return Gate({**gate.users, **Gate.of_file(Path(users)).users}) if users else gate
+
+
+def _sweep(home: Path) -> None:
+    """Takes away what servers that were killed had received and not yet thrown away."""
+    for left in home.glob(f"{SCRATCH}*-*"):
+        owner = left.name.removeprefix(SCRATCH).split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _wrapped() -> ASGIApp:

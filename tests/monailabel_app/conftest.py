@@ -28,7 +28,7 @@ from skiagraph.io.pictures import write_picture
 
 ROOT = Path(__file__).parents[2]
 USERS = {"rita": "reader", "anna": "annotator", "ben": "annotator", "ada": "admin"}
-START = 60.0
+START = 150.0
 
 
 @cache
@@ -125,7 +125,7 @@ def server(can_serve: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     one = serving(radiographs(home / "studies"), home).start()
     yield one
     assert one.kill(signal.SIGTERM) in (0, -signal.SIGTERM)
-    assert not list(one.scratch.glob("skiagraph-*")), "a server that is stopped leaves nothing behind"
+    assert not list(one.scratch.glob("skiagraph-serve-*")), "a server that is stopped leaves nothing behind"
 
 
 @pytest.fixture(scope="session")

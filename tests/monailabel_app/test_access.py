@@ -53,7 +53,8 @@ def test_the_command_prints_the_token_once(tmp_path):
     [
         ("PUT", "/session/"), ("GET", "/session/x"), ("PUT", "/model/hip_landmarks"),
         ("GET", "/model/hip_landmarks"),
-        ("DELETE", "/model/hip_landmarks"), ("POST", "/reload"), ("GET", "/static/x"), ("GET", "/docs"), ("GET", "/logs/"),
+        ("DELETE", "/model/hip_landmarks"), ("POST", "/reload"),
+        ("GET", "/static/x"), ("GET", "/docs"), ("GET", "/logs/"),
         ("GET", "/logs/gpu"), ("GET", "/proxy/dicom/wado/x"), ("POST", "/proxy/dicom/x"), ("GET", "/ohif/"),
         ("PUT", "/datastore/label/info"), ("PUT", "/datastore/image/info"), ("PUT", "/datastore/updatelabelinfo"),
         ("GET", "/datastore/dataset"), ("PUT", "/datastore/"), ("POST", "/infer/wsi_v2/x"), ("TRACE", "/info/"),

@@ -150,6 +150,7 @@ def test_every_label_is_there_after_the_server_was_killed_and_its_files_beside_t
     sample = client.next_sample("hybrid")
     own_server.kill()
     client = own_server.start().client("anna")
+    assert len(list(own_server.scratch.glob("skiagraph-serve-*"))) == 1
     found = client.infer(sample["id"])
     own_server.kill()
     client = own_server.start().client("anna")
