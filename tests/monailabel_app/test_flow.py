@@ -197,3 +197,26 @@ def test_labels_train_the_detector_while_others_are_saved_and_weights_are_rolled
     finished(ada, ada.batching)
     scores = anna.score("model")["landmarks"][-1]
     assert scores["pairs"] > 0
+
+
+def test_on_real_radiographs_landmarks_are_found_moved_and_there_after_a_kill(own_server, data):
+    radiographs = sorted((data / "xray_pxr150").glob("s0*.png"))[:4]
+    for picture in own_server.folder.iterdir():
+        picture.unlink()
+    for radiograph in radiographs:
+        (own_server.folder / radiograph.name).write_bytes(radiograph.read_bytes())
+    client = own_server.start().client("anna")
+    kept = {}
+    for _ in radiographs:
+        sample = client.next_sample("hybrid")
+        found = client.infer(sample["id"])["landmarks"]
+        assert sum(point["visible"] for point in found) >= 12
+        points = {p["name"]: [p["uv"][0] + 1.5, p["uv"][1]] for p in found if p["visible"]}
+        client.save(sample["id"], points)
+        kept[sample["id"]] = points
+    own_server.kill()
+    client = own_server.start().client("anna")
+    for picture, points in kept.items():
+        label = client.label(picture)["skiagraph"]["landmarks"]
+        assert {mark["name"]: mark["uv"] for mark in label} == points
+    assert len(kept) == client.info()["datastore"]["completed"] == 4
