@@ -26,7 +26,11 @@ class Circles:
 
     @classmethod
     def of(cls, held_out: Table, share: float = 0.9) -> "Circles":
-        """From pictures the detector was not trained on. Raises DataError unless the share is between 0 and 1."""
+        """From pictures the detector was not trained on. Raises DataError unless the share is between 0 and 1.
+
+        What it promises is for pictures drawn alike. Pictures of one body are more alike than those of two, so with few
+        bodies the circles of others hold more or less.
+        """
         if not 0 < share < 1:
             raise DataError(f"a share of {share}; give one between 0 and 1, such as 0.9")
         return cls(share, {name: radius(held_out.of_landmark(name).all_errors, share) for name in held_out.names})

@@ -85,7 +85,7 @@ def test_points_that_are_no_pelvis_are_not_plausible(rng):
 
 def test_people_of_the_shape_model_are_plausible_and_their_angles_within_what_is_said(rng):
     off, plausible = [], []
-    for _ in range(5):
+    for _ in range(3):
         there = lying(
             PelvisShape.draw(rng).landmarks.subset(LANDMARK_NAMES), *(6 * torch.randn(3, generator=rng)).tolist()
         )
@@ -95,7 +95,7 @@ def test_people_of_the_shape_model_are_plausible_and_their_angles_within_what_is
         true = pelvic_angles(FILM.view, PelvicFrame.of(there))
         off.append((np.array(found.angles) - true) / found.spread.numpy())
         plausible.append(found.plausibility)
-    assert np.mean(np.abs(off) < 2) > 0.8 and sum(one > 0.05 for one in plausible) >= 4
+    assert np.mean(np.abs(off) < 2) > 0.8 and min(plausible) > 0.01
 
 
 def test_an_unsure_point_counts_for_less(mean):
