@@ -121,7 +121,7 @@ class Sweep:
 
 SWEEPS = (
     Sweep("Noise", "photons a pixel",
-          ((math.inf, None), *((float(n), Exposed(n)) for n in (100_000, 10_000, 2_000, 500)))),
+          ((math.inf, None), *((float(n), Exposed(n)) for n in (10_000, 1_000, 100, 20)))),
     Sweep("Gamma", "power", ((1.0, None), *((g, Gamma(g)) for g in (0.4, 0.6, 1.6, 2.5)))),
     Sweep("Contrast", "factor", ((1.0, None), *((f, Window(f)) for f in (2.0, 4.0, 8.0)))),
     Sweep("Blur", "% of the side", ((0.0, None), *((100 * s, Blurred(s)) for s in (0.0025, 0.005, 0.01, 0.02)))),

@@ -33,6 +33,8 @@ from skiagraph.tasks.task import Report, silent
 
 INK, QUIET, WARM, GROUND = "#e8edf2", "#93a1b0", "#ffd166", "#151b23"
 DPI = 120
+TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
+"""Millimetres."""
 
 
 @dataclass(frozen=True)
@@ -248,8 +250,10 @@ def _sweeps(steps: Sequence[Step]) -> Figure:
         axes.plot(at, [step.mean for step in mine], color=WARM, marker="o", markersize=3, label="mean")
         axes.plot(at, [step.median for step in mine], color=INK, marker="o", markersize=3, label="median")
         axes.set_xticks(at, ["as is" if math.isinf(step.level) else f"{step.level:g}" for step in mine])
-        axes.set_ylim(low, top)
         axes.set_yscale("log")
+        axes.set_yticks(TICKS, map(str, TICKS))
+        axes.minorticks_off()
+        axes.set_ylim(low, top)
         axes.set_title(name, color=INK, fontsize=10)
         axes.set_xlabel(mine[0].unit, color=QUIET)
         axes.set_ylabel("error (mm)", color=QUIET)
