@@ -183,3 +183,22 @@ STRONG = Appearance(
     )
 )
 """What radiographs of trauma rooms, old films and mobile C-arms are too, so that theirs lie well inside."""
+
+TAKEN = Appearance(
+    (
+        maybe(0.3, one_of(LocalContrast(), Equalised())),
+        maybe(0.5, Mirrored()),
+        maybe(0.85, Affine(turn=15.0, shift=0.08, shear=4.0, scale=(0.85, 1.35), beyond="zeros")),
+        maybe(0.25, Bent()),
+        maybe(0.3, Shutter()),
+        maybe(0.25, Marks()),
+        maybe(0.15, Negative()),
+        maybe(0.4, Gamma((0.5, 2.0))),
+        maybe(0.35, one_of(GaussianBlur((0.3, 2.0)), Coarse(), AverageBlur((2, 3)))),
+        maybe(0.25, one_of(GaussianNoise((0.005, 0.05)), Speckled((0.8, 1.2)), Impulses((0.001, 0.02)))),
+        maybe(0.2, one_of(Boxes(3), Dropout((0.02, 0.08), grain=(0.02, 0.08)))),
+        maybe(0.3, Compressed()),
+        Normalised(),
+    )
+)
+"""What else a radiograph that is there might have been: the part of `STRONG` that comes after the film."""

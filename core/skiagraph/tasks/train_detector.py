@@ -40,8 +40,9 @@ class TrainDetector:
     start: Path | None = None
     """Another training's checkpoint.pt to begin with."""
     adapt: str | None = None
-    """Adapt to real X-rays that need no labels: cyclegan, which makes the synthetic pictures look like them, or adda,
-    which makes the network used to them; cyclegan-zhu, adda-preprint and adda-nmi are as published."""
+    """Adapt to real X-rays that need no labels: cyclegan, which makes the synthetic pictures look like them, adda,
+    which makes the network used to them, or selftaught, which learns from those of its own answers that a pelvis bears
+    out; cyclegan-zhu, adda-preprint and adda-nmi are as published."""
     real: tuple[Path, ...] = ()
     """Folders of those X-rays. Pictures with landmarks beside them are left out."""
     keep_out: tuple[Path, ...] = ()
@@ -75,7 +76,7 @@ class TrainDetector:
         """How the network comes about; what it was adapted to is written beside it."""
         if self.adapt is None:
             if self.real or self.keep_out or self.adapt_steps is not None:
-                raise DataError("real X-rays, but no way to adapt to them; give --adapt cyclegan or --adapt adda")
+                raise DataError("real X-rays, but no way to adapt to them; give --adapt cyclegan, adda or selftaught")
             return plainly
         way = adaptation(self.adapt, self.adapt_steps)
         real = read_unlabelled(self.real, size, self.keep_out)

@@ -11,12 +11,13 @@ from skiagraph.train.calibration import calibrated
 from skiagraph.train.course import Progress
 from skiagraph.train.cyclegan import CYCLEGAN, CYCLEGAN_ZHU, CycleGan
 from skiagraph.train.loop import Training, held_out, train
+from skiagraph.train.selftaught import SelfTaught
 from skiagraph.train.unlabelled import Unlabelled
 
 CALIBRATING = 300
 """Held-out samples, with looks drawn as in training, that make confidences true."""
 
-Adaptation = CycleGan | Adda
+Adaptation = CycleGan | Adda | SelfTaught
 """What is called with (training, real X-rays, progress), and gives the network and the training as it then was."""
 
 ADAPTATIONS: dict[str, Adaptation] = {
@@ -25,6 +26,7 @@ ADAPTATIONS: dict[str, Adaptation] = {
     "adda": ADDA,
     "adda-preprint": ADDA_PREPRINT,
     "adda-nmi": ADDA_NMI,
+    "selftaught": SelfTaught(),
 }
 
 Way = Callable[[Training, Progress], tuple[Network, Training]]
