@@ -78,10 +78,19 @@ class Study:
         self._lock = threading.Lock()
         self._seen: OrderedDict[tuple[object, ...], Seen] = OrderedDict()
         self._looks: dict[tuple[object, ...], Look] = {}
+        self._frames: dict[tuple[object, ...], Frame] = {}
 
     def frame(self, picture: str) -> Frame:
         """How points lie on a picture."""
-        return read(self.store.path(picture), "bright")[1]
+        path = self.store.path(picture)
+        key = (path, path.stat().st_mtime_ns)
+        with self._lock:
+            known = self._frames.get(key)
+        if known is None:
+            known = read(path, "bright")[1]
+            with self._lock:
+                self._frames[key] = known
+        return known
 
     def seen(self, path: Path, bone: Bone = "bright") -> Seen:
         """A picture and its findings; those of the last few pictures are at hand."""
@@ -93,6 +102,7 @@ class Study:
                 return self._seen[key]
         seen = see(path, detector, number, bone)
         with self._lock:
+            self._frames[key[:2]] = seen.frame
             self._seen[key] = seen
             while len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)

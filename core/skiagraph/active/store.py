@@ -51,6 +51,7 @@ class LabelStore:
         self._lock = threading.RLock()
         self._read: dict[Path, Version | None] = {}
         self._listed: dict[Path, tuple[int, float, tuple[str, ...]]] = {}
+        self._said: dict[Path, tuple[tuple[str, ...], tuple[Version, ...]]] = {}
         self._pictures: tuple[tuple[str, ...], dict[str, Path]] = ((), {})
 
     def pictures(self) -> dict[str, Path]:
@@ -89,8 +90,13 @@ class LabelStore:
 
     def tags(self, picture: str) -> tuple[str, ...]:
         """Those under which a picture has a label."""
-        tags = dict.fromkeys(version.tag for version in self.versions(picture) if version.event == "saved")
-        return tuple(tag for tag in tags if self.label(picture, tag) is not None)
+        found: dict[str, None] = {}
+        for version in self.versions(picture):
+            if version.event == "saved":
+                found[version.tag] = None
+            elif version.event == "removed":
+                found.pop(version.tag, None)
+        return tuple(found)
 
     def readers(self, picture: str) -> dict[str, Version]:
         """The newest finished label of each reader; those finished before the picture was reopened count as well."""
@@ -182,8 +188,16 @@ class LabelStore:
 
     def _versions(self, picture: Path) -> tuple[Version, ...]:
         home = self._home(picture)
-        found = (self._version(home / name) for name in self._names(home) if _is_version(name))
-        return tuple(version for version in found if version is not None)
+        names = self._names(home)
+        with self._lock:
+            known = self._said.get(home)
+        if known is not None and known[0] == names:
+            return known[1]
+        found = (self._version(home / name) for name in names if _is_version(name))
+        versions = tuple(version for version in found if version is not None)
+        with self._lock:
+            self._said[home] = (names, versions)
+        return versions
 
     def _version(self, path: Path) -> Version | None:
         with self._lock:
