@@ -36,7 +36,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/datastore/(image|image/info|label|label/info|versions|readers)", "reader"),
     ("HEAD", r"/datastore/(image|label)", "reader"),
     ("GET", r"/datastore/export", "annotator"),
-    ("PUT", r"/datastore/(image|label|reopen|import)", "annotator"),
+    ("PUT", r"/datastore/?(image|label|reopen|import)?", "annotator"),
     ("DELETE", r"/datastore/?(image|label)?", "admin"),
     ("POST", r"/infer/[^/]+", "reader"),
     ("POST", r"/activelearning/[^/]+", "annotator"),

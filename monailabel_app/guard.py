@@ -271,6 +271,8 @@ def image_info(image: Picture) -> dict[str, Any]:
 
 
 @api.put("/datastore/image")
+@api.put("/datastore", include_in_schema=False)
+@api.put("/datastore/", include_in_schema=False)
 def add_image(
     image: Annotated[str, Query()], user: Someone, file: Annotated[UploadFile, File()], params: Said = "{}"
 ) -> dict[str, Any]:
@@ -624,7 +626,11 @@ def _told(task: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _limit(request: Request) -> int:
     path = request.url.path
-    return LARGE if path.startswith("/infer/") or path in ("/datastore/image", "/datastore/import") else 2 * SMALL
+    return (
+        LARGE
+        if path.startswith("/infer/") or path in ("/datastore", "/datastore/", "/datastore/image", "/datastore/import")
+        else 2 * SMALL
+    )
 
 
 def _counted(receive: Receive, most: int) -> Receive:

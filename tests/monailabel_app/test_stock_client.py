@@ -9,7 +9,7 @@ SCRIPT = """
 import json, os, sys
 from monailabel.client import MONAILabelClient
 client = MONAILabelClient(sys.argv[1], tmpdir=sys.argv[3])
-client.update_auth(sys.argv[2])
+client.update_auth({"token_type": "Bearer", "access_token": sys.argv[2]})
 told = {"info": client.info()["name"]}
 sample = client.next_sample("random", {})
 told["sample"] = sample["id"]
@@ -18,7 +18,7 @@ told["ending"], told["landmarks"] = os.path.splitext(file)[1], len(found["landma
 told["saved"] = client.save_label(sample["id"], file, tag="final")["label"]
 label = client.download_label(sample["id"], "final")
 told["author"] = json.load(open(label))["skiagraph"]["author"]
-told["completed"] = client.datastore()["completed"]
+told["completed"] = sum("final" in one["labels"] for one in client.datastore()["objects"].values())
 told["uploaded"] = client.upload_image(sys.argv[4], "stock.1")["image"]
 print("TOLD" + json.dumps(told))
 """
