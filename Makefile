@@ -23,7 +23,7 @@ SERVE_VENV ?= .venv-serve
 PORT ?= 8000
 HOST ?= 127.0.0.1
 
-.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter gpu-check fuzz train serve serve-setup test-serve clean
+.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose gpu-check fuzz train sim2real serve serve-setup test-serve clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -52,6 +52,13 @@ train: $(VENV)/.installed
 	$(BIN)/skiagraph make-samples --preset hip-ap --bodies shape:250 --count 10000 --seed 1 --output out/hip10k
 	$(BIN)/skiagraph train-detector out/hip10k --output out/detector --size 192 --batch 16 --steps 3400 --every 200 $(ARGS)
 	$(BIN)/skiagraph evaluate out/hip10k out/detector/synthetic.html --bundle out/detector
+
+# SyntheX's matrix, those of its cells that two cores can run in some two hours; it goes on when run again.
+sim2real: $(VENV)/.installed
+	$(BIN)/skiagraph experiment sim2real out/sim2real $(ARGS)
+
+bench-pose: $(VENV)/.installed
+	$(BIN)/python core/benchmarks/pose_plausibility.py $(ARGS)
 
 bench-scatter: $(VENV)/.tested
 	$(BIN)/python core/benchmarks/scatter.py
