@@ -43,7 +43,7 @@ def _told(value: Any) -> bool:
 
 
 INFER: Mapping[str, Check] = {
-    "fixed": _table, "bone": _bone, "uncertainty": _truth, "save_label": _truth, "label_tag": _tag,
+    "fixed": _table, "bone": _bone, "uncertainty": _truth, "pose": _truth, "save_label": _truth, "label_tag": _tag,
 }  # fmt: skip
 CHOICE: Mapping[str, Check] = {"readers": _number(1, 20), "strategy": lambda value: isinstance(value, str)}
 TRAINING: Mapping[str, Check] = {

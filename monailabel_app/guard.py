@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,7 @@ class Room:
         self.pool = ThreadPoolExecutor(INFERENCES, thread_name_prefix="infer")
         self.scratch = Path(tempfile.gettempdir())
         self.stopping = False
+        self.starting = threading.Lock()
 
     @property
     def study(self) -> Study:
@@ -607,9 +609,12 @@ def _points(keypoints: Any) -> list[dict[str, Any]]:
 
 
 def _run(method: str, request: dict[str, Any], params: dict[str, Any], enqueue: bool) -> Any:
-    found, why = AsyncTask.run(method, request=request, params=params, enqueue=enqueue)
-    if found is None:
-        raise HTTPException(429, str(why).strip("+ "))
+    # MONAI Label itself sees a job only once its process runs, so two requests at once would both start one.
+    with ROOM.starting:
+        last, _ = AsyncTask.status(method)
+        if not enqueue and last is not None and last["status"] in ("SUBMITTED", "RUNNING"):
+            raise HTTPException(429, "one is running already; wait for it, stop it, or ask with enqueue=true")
+        found, _ = AsyncTask.run(method, request=request, params=params, enqueue=True)
     return _told(found)
 
 

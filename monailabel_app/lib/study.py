@@ -20,13 +20,15 @@ from skiagraph.active.refit import implausibility
 from skiagraph.active.store import LABELS, LabelStore
 from skiagraph.active.weights import Current, Shelf
 from skiagraph.detect.detector import Detector, Findings
+from skiagraph.detect.pose import PelvisPose, pose_of
 from skiagraph.errors import DataError
 from skiagraph.io.dicom import quiet
 from skiagraph.io.files import decoding, suffix_of
 from skiagraph.io.pictures import read_xray
 from skiagraph.io.xray import Bone
-from skiagraph.tasks.detect import the_bundle
+from skiagraph.tasks.detect import exposure_of, the_bundle
 from skiagraph.tasks.xray import grown
+from skiagraph.volume import Keypoints
 
 MODEL = "hip_landmarks"
 MODELS = "models"
@@ -48,6 +50,7 @@ class TooLarge(DataError):
 class Seen:
     """A picture, and what the detector in use makes of it."""
 
+    path: Path
     picture: Float[Tensor, "v u"]
     """Larger where bone is."""
     frame: Frame
@@ -60,6 +63,12 @@ class Seen:
     def where(self) -> Evidence:
         """Where else the landmarks may be."""
         return evidence(self.detector, self.picture)
+
+    def pose(self, points: Keypoints) -> PelvisPose | None:
+        """How the pelvis lies that has these landmarks; its picture's file is read once more."""
+        with READING:
+            exposure = exposure_of(self.path, read_xray(self.path))
+        return pose_of(points, self.found.confidence, exposure)
 
     @cached_property
     def look(self) -> Look:
@@ -140,7 +149,7 @@ def read(path: Path, bone: Bone) -> tuple[Float[Tensor, "v u"], Frame]:
 def see(path: Path, detector: Detector, number: int, bone: Bone = "bright") -> Seen:
     """A picture and what a detector makes of it."""
     picture, frame = read(path, bone)
-    return Seen(picture, frame, detector(picture), detector, number)
+    return Seen(path, picture, frame, detector(picture), detector, number)
 
 
 def looked(picture: Float[Tensor, "v u"], detector: Detector) -> Look:

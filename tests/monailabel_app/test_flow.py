@@ -209,7 +209,9 @@ def test_on_real_radiographs_landmarks_are_found_moved_and_there_after_a_kill(ow
     kept = {}
     for _ in radiographs:
         sample = client.next_sample("hybrid")
-        found = client.infer(sample["id"])["landmarks"]
+        answer = client.infer(sample["id"], pose=True)
+        found = answer["landmarks"]
+        assert abs(answer["pose"]["pelvis"]["turn"]) < 45
         assert sum(point["visible"] for point in found) >= 12
         points = {p["name"]: [p["uv"][0] + 1.5, p["uv"][1]] for p in found if p["visible"]}
         client.save(sample["id"], points)

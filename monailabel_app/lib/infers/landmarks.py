@@ -19,7 +19,7 @@ from skiagraph.active.refit import completed
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_INDEX
 from skiagraph.errors import DataError
 from skiagraph.io.markups import keypoint_markups
-from skiagraph.tasks.detect import said
+from skiagraph.tasks.detect import keypoints_said, pose_said
 from skiagraph.volume import Keypoints
 
 
@@ -32,7 +32,7 @@ class HipLandmarks(InferTask):
             labels={name: number for number, name in enumerate(LANDMARK_NAMES, start=1)},
             dimension=2,
             description="14 landmarks and 6 structures of the pelvis on an X-ray; not for clinical use",
-            config={"bone": ["bright", "dark"], "uncertainty": False},
+            config={"bone": ["bright", "dark"], "uncertainty": False, "pose": False},
         )
         self.study = study
 
@@ -65,6 +65,9 @@ class HipLandmarks(InferTask):
                 "implausibility": look.implausibility,
                 "spread": dict(zip(points.names, np.round(seen.where.spread, 2).tolist())),
             }
+        if request.get("pose"):
+            pose = seen.pose(points)
+            answer["pose"] = None if pose is None else pose_said(pose, points.names)
         file = label_map(seen) if request.get("output") == "image" else markups(seen, points)
         answer["seconds"] = round(time.perf_counter() - began, 4)
         return file, answer
@@ -104,5 +107,5 @@ def fixed_points(value: Any, frame: Frame) -> Keypoints:
 
 def _landmarks(seen: Seen, points: Keypoints, fixed: Keypoints | None) -> list[dict[str, object]]:
     certain = () if fixed is None else fixed.names
-    rows = said(replace(seen.found, keypoints=points))
+    rows = keypoints_said(replace(seen.found, keypoints=points), None, None)
     return [{**row, "confidence": 1.0, "fixed": True} if row["name"] in certain else row for row in rows]
