@@ -33,7 +33,7 @@ REACH = 20.0
 """Millimetres about the model's iliac spine within which the bone's own is looked for."""
 SEEN = {
     "femoral_head": 3.0,
-    "greater_sciatic_notch": 5.0,
+    "greater_sciatic_notch": 7.5,
     "inferior_obturator_foramen": 5.5,
     "medial_obturator_foramen": 5.0,
     "superior_pubic_symphysis": 5.0,
