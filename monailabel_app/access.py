@@ -26,20 +26,23 @@ TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 PUBLIC = ("/health/live", "/health/ready")
 """What a stranger may ask."""
+PAGE = "/annotate/"
+"""Under which he may read what the annotator's page is made of, too; it holds no data."""
 RULES: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/", "reader"),
     ("GET", r"/openapi\.json", "admin"),
-    ("GET", r"/annotate(/.*)?", "reader"),
+    ("GET", r"/whoami", "reader"),
     ("GET", r"/metrics", "reader"),
     ("GET", r"/info/?", "reader"),
     ("GET", r"/datastore/?", "reader"),
-    ("GET", r"/datastore/(image|image/info|label|label/info|versions|readers)", "reader"),
+    ("GET", r"/datastore/(image|image/info|pixels|label|label/info|versions|readers)", "reader"),
     ("HEAD", r"/datastore/(image|label)", "reader"),
     ("GET", r"/datastore/export", "annotator"),
     ("PUT", r"/datastore/?(image|label|reopen|import)?", "annotator"),
     ("DELETE", r"/datastore/?(image|label)?", "admin"),
     ("POST", r"/infer/[^/]+", "reader"),
     ("POST", r"/activelearning/[^/]+", "annotator"),
+    ("PUT", r"/activelearning/lease", "annotator"),
     ("DELETE", r"/activelearning/lease", "annotator"),
     ("GET", r"/(train|scoring)/?|/batch/infer/?", "reader"),
     ("POST", r"/train/?|/train/[^/]+|/batch/infer/[^/]+", "admin"),

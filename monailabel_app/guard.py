@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import threading
 import traceback
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,13 +29,12 @@ from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.async_tasks.task import AsyncTask
 from requests_toolbelt import MultipartEncoder
 from starlette.middleware.cors import CORSMiddleware
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from monailabel_app import access, asked
+from monailabel_app import access, annotate, asked
 from monailabel_app.access import Gate, User
 from monailabel_app.lib.datastore import said
-from monailabel_app.lib.study import MODEL, Study, TooLarge, read, threads
+from monailabel_app.lib.study import MODEL, Study, TooLarge, grey, read, threads
 from monailabel_app.watch import LOG, Watch, metrics
 from skiagraph.active.agreement import between_readers, report
 from skiagraph.active.exchange import FORMATS, as_coco, as_csv, from_coco, from_csv
@@ -43,8 +43,8 @@ from skiagraph.active.store import KINDS, Missing, Taken
 from skiagraph.errors import SkiagraphError
 from skiagraph.io.files import suffix_of
 
-PAGE = Path(__file__).parent / "page"
-"""The annotator's page, once it is built: served at /annotate/."""
+PAGE = annotate.parts()
+"""The annotator's page: served at /annotate/."""
 MEGABYTE = 1 << 20
 SMALL = MEGABYTE
 """Bytes of a body that holds no picture."""
@@ -126,7 +126,7 @@ class Guarded:
 
     def _refused(self, request: Request) -> Response | None:
         method, path = request.method, request.url.path
-        if path in access.PUBLIC:
+        if path in access.PUBLIC or (method in ("GET", "HEAD") and path.startswith(access.PAGE)):
             return None
         user = ROOM.gate.admit(request.headers.get("authorization"))
         if user is None:
@@ -201,6 +201,22 @@ def root() -> RedirectResponse:
     return RedirectResponse("/annotate/")
 
 
+@api.get("/annotate/{name:path}", include_in_schema=False)
+@api.head("/annotate/{name:path}", include_in_schema=False)
+def page(request: Request, name: str) -> Response:
+    """A file of the annotator's page. It holds no data, so no token is asked for."""
+    part = PAGE.get(name or annotate.HOME)
+    if part is None:
+        raise HTTPException(404, "no such file of the page", annotate.POLICY)
+    return part.answer(request.headers.get("if-none-match"))
+
+
+@api.get("/whoami")
+def who(user: Someone) -> dict[str, str]:
+    """Whose token it is."""
+    return {"name": user.name, "role": user.role}
+
+
 @api.get("/metrics", response_class=PlainTextResponse)
 def prometheus() -> Response:
     """For Prometheus."""
@@ -266,6 +282,16 @@ def image_of(image: Picture) -> FileResponse:
     return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 
+@api.get("/datastore/pixels")
+def pixels_of(request: Request, image: Picture) -> Response:
+    """A picture decoded: 16-bit grey, little-endian, row by row, bone bright; rows and columns in X-Size."""
+    rows, columns, content = grey(ROOM.study.store.path(image))
+    head = {"X-Size": f"{rows},{columns}", "Cache-Control": "no-store"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        content, head["Content-Encoding"] = zlib.compress(content, 1, wbits=31), "gzip"
+    return Response(content, media_type="application/octet-stream", headers=head)
+
+
 @api.get("/datastore/image/info")
 def image_info(image: Picture) -> dict[str, Any]:
     """What is known of it."""
@@ -324,15 +350,24 @@ def versions(image: Picture) -> list[dict[str, Any]]:
 
 @api.put("/datastore/label")
 def save_label(
-    image: Picture, tag: Tag, user: Someone, label: Annotated[UploadFile, File()], params: Said = "{}"
+    image: Picture,
+    tag: Tag,
+    user: Someone,
+    label: Annotated[UploadFile, File()],
+    params: Said = "{}",
+    after: Annotated[int | None, Query(ge=0)] = None,
 ) -> dict[str, Any]:
-    """A label: it is on the disk before this answers."""
+    """A label: it is on the disk before this answers. 409 if others said something since version `after`, if given."""
     about = asked.of_label(_object(params))
     study = ROOM.study
     content = label.file.read(SMALL + 1)
     if len(content) > SMALL:
         raise HTTPException(413, "a label is smaller than a megabyte")
     frame = study.frame(image)
+    if after is not None:
+        later = [one for one in study.store.versions(image) if one.number > after and one.author != user.name]
+        if later:
+            raise HTTPException(409, f"{later[-1].author} saved version {later[-1].number} meanwhile")
     version = study.store.save(image, points_from(content, frame), frame, user.name, tag, about)
     if tag == FINAL:
         study.leases.give_back(image, user.name)
@@ -393,6 +428,15 @@ def next_sample(
         return {}
     known = served.datastore().get_image_info(found["id"])
     return {**found, "path": known["name"], **known}
+
+
+@api.put("/activelearning/lease")
+def renew(image: Picture, user: Someone) -> dict[str, Any]:
+    """Keeps a picture for longer, or takes it if nobody has it; 409 if another has."""
+    lease = ROOM.study.leases.renew(image, user.name)
+    if lease is None:
+        raise HTTPException(409, "another annotator has the picture now")
+    return {"id": image, "lease_until": lease.until}
 
 
 @api.delete("/activelearning/lease")
@@ -514,10 +558,6 @@ def rollback(model: str, user: Someone, number: Annotated[int, Query(ge=0, le=99
         raise HTTPException(404, "there are no weights of that number")
     shelf.use(number, "rolled back", user.name)
     return {"number": number}
-
-
-if PAGE.is_dir() and any(PAGE.glob("index.html")):
-    api.mount("/annotate", StaticFiles(directory=PAGE, html=True), name="annotate")
 
 
 @api.exception_handler(SkiagraphError)

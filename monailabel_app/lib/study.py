@@ -27,7 +27,7 @@ from skiagraph.io.files import decoding, suffix_of
 from skiagraph.io.pictures import read_xray
 from skiagraph.io.xray import Bone
 from skiagraph.tasks.detect import exposure_of, the_bundle
-from skiagraph.tasks.xray import grown
+from skiagraph.tasks.xray import grown, stretched
 from skiagraph.volume import Keypoints
 
 MODEL = "hip_landmarks"
@@ -144,6 +144,13 @@ def read(path: Path, bone: Bone) -> tuple[Float[Tensor, "v u"], Frame]:
         image = read_xray(path)
     rows, columns = image.pixels.shape
     return grown(image, suffix_of(path), bone), Frame((rows, columns), image.pixel_spacing, image.view)
+
+
+def grey(path: Path) -> tuple[int, int, bytes]:
+    """Rows, columns, and a picture as it is shown: bone bright, its values spread over 16 bits, little-endian."""
+    picture, _ = read(path, "bright")
+    rows, columns = picture.shape
+    return rows, columns, (stretched(picture) * 65535).round().numpy().astype("<u2").tobytes()
 
 
 def see(path: Path, detector: Detector, number: int, bone: Bone = "bright") -> Seen:

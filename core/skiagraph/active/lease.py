@@ -50,6 +50,17 @@ class Leases:
             self._write()
             return lease
 
+    def renew(self, picture: str, reader: str) -> Lease | None:
+        """A picture held from now on, by a reader who held it or when nobody did; None if another does."""
+        with self._lock:
+            now, known = self.clock(), self._held.get(picture)
+            if known is not None and known.reader != reader and known.until > now:
+                return None
+            lease = Lease(picture, reader, now + 60 * self.minutes)
+            self._held[picture] = lease
+            self._write()
+            return lease
+
     def give_back(self, picture: str, reader: str) -> bool:
         """Lets go of a picture; whether the reader held it."""
         with self._lock:
