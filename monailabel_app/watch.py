@@ -30,7 +30,7 @@ HEADERS = (
 
 
 class Watch:
-    """Around everything else: counts, logs, and the headers that every answer has."""
+    """Around everything else: counts, logs, and the headers of every answer that says no other."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -47,7 +47,9 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *HEADERS]
+                own = message.get("headers", [])
+                said = {name for name, _ in own}
+                message["headers"] = [*own, *(header for header in HEADERS if header[0] not in said)]
             await send(message)
 
         with AT_WORK.track_inprogress():

@@ -25,12 +25,14 @@ function made(name: string, choices: Choices): HTMLElement {
   row.type = see.type = "button";
   row.dataset.row = name;
   see.className = "see";
-  for (const part of ["dot", "name", "said"]) {
+  for (const part of ["dot", "lr", "name", "said"]) {
     const span = document.createElement("span");
     span.className = part;
     row.append(span);
   }
-  row.children[1]!.textContent = titleOf(name);
+  const [, side = "", rest] = /^(left_|right_)?(.*)$/.exec(name)!;
+  row.children[1]!.textContent = side.charAt(0).toUpperCase();
+  row.children[2]!.textContent = titleOf(rest!);
   row.addEventListener("click", () => choices.choose(name));
   see.addEventListener("click", () => choices.toggle(name));
   item.append(row, see);
@@ -39,13 +41,13 @@ function made(name: string, choices: Choices): HTMLElement {
 
 function update(item: HTMLElement, point: Point, selected: boolean, odd: boolean): void {
   const [row, see] = item.children as unknown as [HTMLElement, HTMLElement];
-  const said = row.children[2]!;
+  const said = row.children[3]!;
   item.classList.toggle("gone", !point.visible);
   row.className = `row ${point.origin === "proposed" ? shade(point.confidence) : "sure"}`;
   row.setAttribute("aria-current", String(selected));
   row.setAttribute("aria-label", described(point) + (odd ? ", side in doubt" : ""));
   row.title = titleOf(point.name);
-  said.textContent = odd ? "side?" : point.origin === "proposed" ? `${Math.round(100 * point.confidence)} %` : point.origin;
+  said.textContent = odd ? "side?" : point.origin === "proposed" ? `${Math.round(100 * point.confidence)} %` : point.visible ? point.origin : "not there";
   said.classList.toggle("odd", odd);
   see.textContent = point.visible ? "in" : "out";
   see.setAttribute("aria-label", `${titleOf(point.name)} is ${point.visible ? "in the picture; say that it is not" : "not in the picture; say that it is"}`);

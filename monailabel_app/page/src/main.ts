@@ -392,7 +392,8 @@ async function submit(after: number | null = work?.after ?? null): Promise<void>
 
 /** Somebody else has saved the picture meanwhile: both are kept, or ours is dropped. */
 async function settle(now: Work, conflict: Refused): Promise<void> {
-  const versions = await reach(() => api.versions(now.given.id));
+  let versions: Said[] = [];
+  await during("Looking at what was saved…", async () => void (versions = await reach(() => api.versions(now.given.id))));
   const theirs = versions.findLast((one) => one.author !== who.name && one.event === "saved");
   const go = await choice("This picture has been saved meanwhile", `${conflict.message}. ${theirs ? apart(theirs) : ""}`, ["Save mine as well, as a second reading", "Leave theirs and drop mine", "Back to the picture"]);
   if (go === 0) await submit(null);
