@@ -9,6 +9,7 @@
 # make fuzz   odd fields, grids and views by the thousand, on a library with sanitizers; MINUTES=5, SEED= for the same again
 # make serve STUDIES=folder   X-rays of a folder for annotators, at http://127.0.0.1:8000; PORT=, HOST=, ARGS="--users ..."
 # make serve-setup   its environment, .venv-serve, apart because MONAI Label wants other packages; make test-serve tests it
+# make page   builds the annotator's page again, with Node 20.19 or newer; nobody else needs Node
 # Choose a Python with PYTHON=, another torch build with TORCH=, your own CT with CT= LABELS= LANDMARKS=.
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ SERVE_VENV ?= .venv-serve
 PORT ?= 8000
 HOST ?= 127.0.0.1
 
-.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose gpu-check fuzz train sim2real serve serve-setup test-serve clean
+.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose gpu-check fuzz train sim2real serve serve-setup test-serve page clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -100,6 +101,10 @@ serve-setup: $(SERVE_VENV)/.installed
 
 test-serve: $(VENV)/.tested $(SERVE_VENV)/.installed
 	SKIAGRAPH_SERVE_PYTHON="$(abspath $(SERVE_VENV))/bin/python" $(BIN)/python -m pytest tests/monailabel_app $(ARGS)
+
+page:
+	cd monailabel_app/page && npm ci --ignore-scripts && npm test && npm run build
+	@git diff --stat --exit-code -- monailabel_app/page/dist || echo "The built page has changed: commit monailabel_app/page/dist with its sources"
 
 # MONAI Label comes last and alone: what it asks for itself does not start (numpy < 2, a CUDA torchvision).
 $(SERVE_VENV)/.installed: pyproject.toml core/native/CMakeLists.txt $(wildcard core/native/*.cpp core/native/*.hpp)

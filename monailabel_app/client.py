@@ -58,6 +58,14 @@ class Client:
         """A picture to label, why, and until when it is yours; empty if there is none left."""
         return self._json("POST", f"/activelearning/{quote(strategy, safe='')}", body={"readers": readers})
 
+    def renew(self, picture: str) -> float:
+        """Keeps a picture for longer; until when, in seconds since 1970. Refused (409) if another has it."""
+        return float(self._json("PUT", "/activelearning/lease", {"image": picture})["lease_until"])
+
+    def who(self) -> dict[str, str]:
+        """Name and role of the token."""
+        return self._json("GET", "/whoami")
+
     def give_back(self, picture: str) -> bool:
         """Leaves a picture to others."""
         return bool(self._json("DELETE", "/activelearning/lease", {"image": picture})["given_back"])

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from app_server import ROOT, Server, serving
+from monailabel_app.client import Refused, multipart
 from PIL import Image
 
 from skiagraph.anatomy import LANDMARK_NAMES
@@ -248,7 +249,7 @@ def test_nothing_is_lost_when_the_connection_is(server, tab, sign):
     tab.keyboard.press("a")
     tab.context.set_offline(True)
     tab.keyboard.press("Control+Enter")
-    tab.wait_for_function("document.querySelector('#alert').textContent.includes('No connection')")
+    tab.wait_for_function("() => document.querySelector('#alert').textContent.includes('No connection')")
     assert server.client("rita").versions(picture) == []
     tab.context.set_offline(False)
     opened(tab, but=picture)
@@ -276,18 +277,33 @@ def test_a_draft_whose_picture_was_given_to_another_is_not_thrown_away(server, t
     picture = sign()
     show(tab)
     server.client("anna").give_back(picture)
-    server.client("ben")._send("PUT", "/activelearning/lease", {"image": picture})
+    server.client("ben").renew(picture)
     tab.reload()
     tab.wait_for_selector("#ask[open]")
     tab.click("text=Go on with my draft")
     assert opened(tab) == picture
 
 
+def test_a_picture_that_is_worked_on_is_kept_and_one_that_is_left_alone_is_not(tab, sign):
+    tab.clock.install()
+    tab.reload()
+    picture = sign()
+    asked: list[str] = []
+    tab.on("request", lambda one: asked.append(one.url) if one.method == "PUT" and "lease" in one.url else None)
+    tab.clock.fast_forward("06:00")
+    tab.wait_for_timeout(500)
+    assert len(asked) == 1
+    assert picture in asked[0]
+    tab.clock.fast_forward("20:00")
+    tab.wait_for_timeout(500)
+    assert len(asked) == 1
+
+
 def test_skipping_leaves_the_picture_to_others(server, tab, sign):
     picture = sign()
     tab.keyboard.press("s")
     tab.wait_for_selector("#idle:not([hidden])")
-    assert server.client("ben")._send("PUT", "/activelearning/lease", {"image": picture})
+    assert server.client("ben").renew(picture) > time.time()
     assert tab.evaluate("localStorage.length") == 0
 
 
@@ -413,10 +429,27 @@ def test_a_picture_arrives_with_all_its_grey_values(server):
 
 def test_a_lease_is_renewed_by_who_holds_it_and_refused_to_others(server):
     given = server.client("anna").next_sample("random")
-    renewed = json.loads(server.client("anna")._send("PUT", "/activelearning/lease", {"image": given["id"]}))
-    assert renewed["lease_until"] >= given["lease_until"]
-    with pytest.raises(Exception, match="another annotator"):
-        server.client("ben")._send("PUT", "/activelearning/lease", {"image": given["id"]})
+    assert server.client("anna").renew(given["id"]) >= given["lease_until"]
+    with pytest.raises(Refused, match="another annotator"):
+        server.client("ben").renew(given["id"])
+
+
+def test_a_token_is_told_whose_it_is(server):
+    assert server.client("rita").who() == {"name": "rita", "role": "reader"}
+
+
+def test_a_label_after_what_others_said_is_refused_when_it_is_asked_to_be(server):
+    anna, ben = server.client("anna"), server.client("ben")
+    first = ben.save("p01", {POINT: [1.0, 2.0]})
+    body, kind = multipart({}, {"label": ("label.json", b'{"left_femoral_head": [3, 4]}')})
+    for after, refused in ((first - 1, True), (first, False)):
+        query = {"image": "p01", "tag": "final", "after": str(after)}
+        if refused:
+            with pytest.raises(Refused, match="ben saved version"):
+                anna._send("PUT", "/datastore/label", query, body, kind)
+        else:
+            anna._send("PUT", "/datastore/label", query, body, kind)
+    assert [one["author"] for one in anna.versions("p01")] == ["ben", "anna"]
 
 
 def test_the_built_page_is_small_and_is_what_its_sources_give(tmp_path):

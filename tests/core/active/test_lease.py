@@ -1,6 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
-from skiagraph.active.lease import Leases
+from skiagraph.active.lease import Lease, Leases
 
 PICTURES = [f"p{n}" for n in range(30)]
 
@@ -39,3 +39,14 @@ def test_leases_outlive_the_server_and_a_broken_file_of_them_is_none(tmp_path):
     assert Leases(path).take(["a", "b"], "ben").picture == "b"
     path.write_text("{", encoding="utf-8")
     assert Leases(path).take(["a"], "ben").picture == "a"
+
+
+def test_a_lease_is_renewed_by_its_reader_and_taken_when_nobody_holds_it(tmp_path):
+    now = [0.0]
+    leases = Leases(tmp_path / "leases.json", minutes=1.0, clock=lambda: now[0])
+    assert leases.renew("a", "anna") == Lease("a", "anna", 60.0)
+    now[0] = 30.0
+    assert leases.renew("a", "ben") is None
+    assert leases.renew("a", "anna") == Lease("a", "anna", 90.0)
+    now[0] = 100.0
+    assert leases.renew("a", "ben") == Lease("a", "ben", 160.0)
