@@ -41,7 +41,7 @@ export function exchanged(points: Points): Points {
   const other = new Map(points.map((point) => [point.name, point]));
   return points.map((point) => {
     const twin = other.get(twinOf(point.name));
-    return twin === undefined || twin === point ? point : { ...twin, name: point.name, origin: "moved" as const };
+    return twin === undefined || twin === point ? point : { ...twin, name: point.name };
   });
 }
 
