@@ -122,7 +122,7 @@ def spot(tab: Any) -> tuple[float, float]:
     place = tab.locator("#view").bounding_box()
     shot = np.asarray(Image.open(BytesIO(tab.screenshot(clip=place))).convert("L"), dtype=float)
     tab.keyboard.press("h")
-    shot[:80] = 0  # the letters of the sides
+    shot[:60, :60] = shot[:60, -60:] = 0  # the letters of the sides
     v, u = np.nonzero(shot > 250)
     return place["x"] + u.mean() + 0.5, place["y"] + v.mean() + 0.5
 
@@ -141,17 +141,15 @@ def submit(tab: Any, picture: str) -> None:
     opened(tab, but=picture)
 
 
-@pytest.mark.parametrize("closer", [0, 2])
+@pytest.mark.parametrize("closer", [False, True])
 def test_a_point_dragged_onto_something_is_there_in_the_datastore_to_the_pixel(server, tab, sign, closer):
     picture = sign()
     show(tab)
     if closer:
         x, y = spot(tab)
         drag(tab, (x + 20, y + 10))
-        tab.mouse.move(x, y)
-        for _ in range(closer):
-            tab.mouse.wheel(0, -240)
-            tab.wait_for_timeout(400)
+        tab.keyboard.press("+")
+        tab.wait_for_timeout(600)
     drag(tab, spot(tab))
     submit(tab, picture)
     found = uv(server, picture)
@@ -444,7 +442,7 @@ def test_a_label_after_what_others_said_is_refused_when_it_is_asked_to_be(server
                 anna._send("PUT", "/datastore/label", query, body, kind)
         else:
             anna._send("PUT", "/datastore/label", query, body, kind)
-    assert [one["author"] for one in anna.versions("p01")] == ["ben", "anna"]
+    assert [one["author"] for one in anna.versions("p01")][-2:] == ["ben", "anna"]
 
 
 def test_the_built_page_is_small_and_is_what_its_sources_give(tmp_path):
