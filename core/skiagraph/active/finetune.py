@@ -26,10 +26,12 @@ from skiagraph.detect.framing import Framing
 from skiagraph.detect.losses import DiceAndEntropy
 from skiagraph.detect.network import Network
 from skiagraph.domain.appearance import STRONG
-from skiagraph.errors import DataError, ModelError
+from skiagraph.errors import DataError
 from skiagraph.factory.reading import SampleSet
 from skiagraph.io.files import decoding, read_json, write_json, writing
 from skiagraph.train.batches import Diet
+from skiagraph.train.course import Progress
+from skiagraph.train.loop import descend
 from skiagraph.volume import Keypoints
 
 CHECKPOINT, SPLIT = "checkpoint.pt", "split.json"
@@ -40,7 +42,6 @@ AVERAGE = 0.98
 KEPT = 400
 """Pictures held in memory, framed; others are read when their turn comes."""
 
-Progress = Callable[[int, int, str], None]
 Reader = Callable[[], Float[Tensor, "v u"]]
 
 
@@ -242,12 +243,7 @@ class _State:
             loss = loss + self.network.landmark_loss(answers.heatmaps, synthetic.uv, synthetic.visible)
             loss = loss + 0.05 * binary_cross_entropy_with_logits(answers.visible, synthetic.visible.float())
             loss = loss + 0.5 * DiceAndEntropy()(answers.masks, synthetic.masks)
-        if not bool(torch.isfinite(loss)):
-            raise ModelError(f"the loss became {float(loss.detach())} at step {self.step}; train with a lower rate")
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
+        descend(self.network.parameters(), self.optimiser, loss[None])
         self.mean.update_parameters(self.network)
         self.step += 1
         return float(loss.detach())

@@ -12,10 +12,10 @@ from torch.nn.functional import grid_sample
 
 from skiagraph.anatomy import STRUCTURE_INDEX, STRUCTURE_NAMES
 from skiagraph.errors import DataError
-from skiagraph.geometry import Grid, float64, transform
+from skiagraph.geometry import Grid, float64, rigid, transform
 from skiagraph.io.patient import Patient
 from skiagraph.planning import HEADS
-from skiagraph.volume import Landmarks, Volume
+from skiagraph.volume import Landmarks
 
 AIR = -1000.0
 """HU of what lies outside the CT a body came from."""
@@ -89,15 +89,8 @@ def sampled(values: Float[Tensor, "k j i"], grid: Grid, at: Grid, mode: str) -> 
     return found[0, 0]
 
 
-def volume_of(body: Framed, frame: Frame) -> Volume:
-    """The CT on the frame's lattice."""
-    return Volume(body.hu, frame.grid)
-
-
 def _shifted_by(point: Tensor) -> Tensor:
-    matrix = torch.eye(4, dtype=torch.float64)
-    matrix[:3, 3] = point
-    return matrix
+    return rigid(torch.eye(3, dtype=torch.float64), torch.zeros_like(point), point)
 
 
 CLASSES = 1 + len(STRUCTURE_NAMES)

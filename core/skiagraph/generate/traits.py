@@ -13,10 +13,8 @@ from torch import Tensor
 
 from skiagraph.errors import DataError
 from skiagraph.generate.frame import Frame, Framed
+from skiagraph.io.patient import SKIN_HU
 from skiagraph.planning import HEADS, PelvicFrame
-
-SKIN_HU = -300.0
-BONE_HU = 150.0
 
 RANGES: dict[str, tuple[float, float]] = {
     "tilt": (-15.0, 25.0),

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from skiagraph.anatomy import STRUCTURE_NAMES, opposites
@@ -17,6 +17,7 @@ from skiagraph.generate.autoencoder import Coder, apart, stacked
 from skiagraph.generate.frame import AIR
 from skiagraph.generate.intensity import from_hu, to_hu
 from skiagraph.train.course import Course, device, precision
+from skiagraph.train.loop import descend
 from skiagraph.train.shelf import Shelf
 
 BONE_HU = 150.0
@@ -87,12 +88,7 @@ class CoderCourse(Course):
                 regimen.spread * 0.5 * (mean**2 + deviation**2 - 2 * deviation.log() - 1).sum() / len(hu),
             ]
         )
-        if not bool(torch.isfinite(losses).all()):
-            raise ModelError(f"the loss became {losses.tolist()} at step {self.step}; train with a lower rate")
-        self.optimiser.zero_grad(set_to_none=True)
-        losses.sum().backward()
-        nn.utils.clip_grad_norm_(self.coder.parameters(), 1.0)
-        self.optimiser.step()
+        descend(self.coder.parameters(), self.optimiser, losses, longest=1.0)
         return losses.detach().cpu()
 
     def row(self, means: Float[Tensor, "4"]) -> tuple[float, ...]:

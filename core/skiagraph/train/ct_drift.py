@@ -20,6 +20,7 @@ from skiagraph.generate.frame import Framed
 from skiagraph.generate.traits import Traits
 from skiagraph.train.course import Course, Progress, device, precision
 from skiagraph.train.ct_coder import mirrored
+from skiagraph.train.loop import descend
 from skiagraph.train.shelf import Shelf
 
 
@@ -95,12 +96,7 @@ class DriftCourse(Course):
         for group in self.optimiser.param_groups:
             group["lr"] = regimen.rate * min(1.0, (self.step + 1) / 200, 2.5 * (1.02 - self.step / regimen.steps))
         loss = self._loss(self.network, batch)
-        if not bool(torch.isfinite(loss)):
-            raise ModelError(f"the loss became {float(loss)} at step {self.step}; train with a lower rate")
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
+        descend(self.network.parameters(), self.optimiser, loss[None], longest=1.0)
         young = min(regimen.average, (1 + self.step) / (10 + self.step))
         self.mean.multi_avg_fn = get_ema_multi_avg_fn(young)
         self.mean.update_parameters(self.network)

@@ -120,13 +120,18 @@ def losses_of(regimen: Regimen, answers: Answers, batch: Batch) -> Float[Tensor,
     )
 
 
-def descend(parameters: Iterable[nn.Parameter], optimiser: torch.optim.Optimizer, losses: Float[Tensor, "n"]) -> None:
-    """One step down the sum of some losses, its gradient no longer than 5. Raises ModelError if they are not finite."""
+def descend(
+    parameters: Iterable[nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    losses: Float[Tensor, "n"],
+    longest: float = 5.0,
+) -> None:
+    """One step down the sum of some losses, its gradient no longer than `longest`. Raises ModelError if not finite."""
     if not bool(torch.isfinite(losses).all()):
         raise ModelError(f"the losses became {losses.tolist()}; train with a lower rate")
     optimiser.zero_grad(set_to_none=True)
     losses.sum().backward()
-    nn.utils.clip_grad_norm_(parameters, 5.0)
+    nn.utils.clip_grad_norm_(parameters, longest)
     optimiser.step()
 
 

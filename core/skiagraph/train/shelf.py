@@ -2,7 +2,7 @@
 
 import json
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ from skiagraph.generate.frame import Frame, Framed, framed
 from skiagraph.generate.traits import Traits, measured
 from skiagraph.io.files import decoding, writing
 from skiagraph.io.patient import Subject
+from skiagraph.train.course import Progress
 from skiagraph.volume import Landmarks
 
-Progress = Callable[[int, int, str], None]
 ENDING = ".safetensors"
 
 
