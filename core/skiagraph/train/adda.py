@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from skiagraph.detect.network import Answers, Network
 from skiagraph.domain.adda import Discriminator, Entropy, Game, Narrow, Reconstructor, Relativistic, Strided
 from skiagraph.domain.batch import Batch
-from skiagraph.errors import DataError, ModelError
+from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
 from skiagraph.train.course import Course, Progress, device, follow, precision
 from skiagraph.train.loop import Training, descend, losses_of, new_network, train, validate, watched
@@ -86,6 +85,7 @@ ADDA = replace(ADDA_PREPRINT, moves="encoder")
 class _Adapting(Course):
     """The detector's network, its opponent, and the optimisers of both."""
 
+    kind = "adaptation"
     columns = ("rate", "task", "fooling", "reconstruction", "told_apart", "validation_px", "validation_median_px")
 
     def __init__(self, adda: Adda, training: Training, trained: Network, real: Unlabelled) -> None:
@@ -158,17 +158,7 @@ class _Adapting(Course):
             float(errors.median()),
         )
 
-    def content(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def take(self, content: Mapping[str, Any], path: Path) -> None:
-        try:
-            for name, part in self._parts().items():
-                part.load_state_dict(content[name])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise ModelError(f"{path} is of another adaptation; give another folder or the same one") from error
-
-    def _parts(self) -> dict[str, Any]:
+    def parts(self) -> Mapping[str, Any]:
         return {
             "network": self.network,
             "judge": self.judge,

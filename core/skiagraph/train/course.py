@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from skiagraph.errors import ModelError
 from skiagraph.io.files import decoding, writing
 
 CHECKPOINT, CURVES = "checkpoint.pt", "curves.csv"
@@ -29,6 +30,8 @@ class Course(ABC):
 
     step: int = 0
     """How many are done."""
+    kind: str = "training"
+    """What it trains, for a checkpoint that is of something else."""
     columns: tuple[str, ...]
     """Of the curves, after step and seconds."""
 
@@ -44,13 +47,21 @@ class Course(ABC):
     def row(self, means: Float[Tensor, "n"]) -> tuple[float, ...]:
         """A line of the curves, given the leg's mean losses."""
 
-    @abstractmethod
+    def parts(self) -> Mapping[str, Any]:
+        """What changes but the step, by name, each with a `state_dict`; none if `content` and `take` are its own."""
+        return {}
+
     def content(self) -> dict[str, Any]:
         """All that changes but the step."""
+        return {name: part.state_dict() for name, part in self.parts().items()}
 
-    @abstractmethod
     def take(self, content: Mapping[str, Any], path: Path) -> None:
         """Go on from there. Raises ModelError if it is of another course."""
+        try:
+            for name, part in self.parts().items():
+                part.load_state_dict(content[name])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise ModelError(f"{path} is of another {self.kind}; give another folder or the same one") from error
 
 
 def follow(course: Course, steps: int, every: int, folder: Path, report: Progress) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from skiagraph.anatomy import STRUCTURE_NAMES, opposites
-from skiagraph.errors import ModelError
 from skiagraph.factory.chance import choice, generator_for, uniform
 from skiagraph.generate.autoencoder import Coder, apart, stacked
 from skiagraph.generate.frame import AIR
@@ -55,6 +53,7 @@ def mirrored(index: UInt8[Tensor, "*b k j i"]) -> UInt8[Tensor, "*b k j i"]:
 class CoderCourse(Course):
     """The autoencoder, on its way."""
 
+    kind = "autoencoder"
     columns = ("intensity", "labels", "shadow", "spread", "validation_hu", "validation_bone_hu", "validation_dice")
 
     def __init__(self, regimen: CoderRegimen, shelf: Shelf, train: list[str], held: list[str], seed: int) -> None:
@@ -107,17 +106,9 @@ class CoderCourse(Course):
         bone = torch.stack(off_bone).nanmean()
         return (*means.tolist(), float(torch.stack(off).mean()), float(bone), float(both / sizes))
 
-    def content(self) -> dict[str, Any]:
+    def parts(self) -> Mapping[str, Any]:
         """Weights, and what the optimiser remembers."""
-        return {"coder": self.coder.state_dict(), "optimiser": self.optimiser.state_dict()}
-
-    def take(self, content: Mapping[str, Any], path: Path) -> None:
-        """Go on from there."""
-        try:
-            self.coder.load_state_dict(content["coder"])
-            self.optimiser.load_state_dict(content["optimiser"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise ModelError(f"{path} is of another autoencoder; give another folder") from error
+        return {"coder": self.coder, "optimiser": self.optimiser}
 
 
 class _Blocks:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from skiagraph.errors import ModelError
 from skiagraph.factory.chance import choice, generator_for, uniform
 from skiagraph.generate.autoencoder import CoderNetwork, encoded
 from skiagraph.generate.ct import Drift, DriftNetwork, Latents, told
@@ -71,6 +69,7 @@ def spread_of(bodies: list[Encoded]) -> Latents:
 class DriftCourse(Course):
     """The flow, on its way."""
 
+    kind = "network"
     columns = ("velocity", "validation_velocity")
 
     def __init__(self, regimen: DriftRegimen, train: list[Encoded], held: list[Encoded], latents: Latents, seed: int):
@@ -109,22 +108,9 @@ class DriftCourse(Course):
             found = [float(self._loss(self.mean.module, batch)) for _, batch in zip(range(8), stream)]
         return (*means.tolist(), sum(found) / len(found))
 
-    def content(self) -> dict[str, Any]:
+    def parts(self) -> Mapping[str, Any]:
         """Weights, their running mean, and what the optimiser remembers."""
-        return {
-            "network": self.network.state_dict(),
-            "mean": self.mean.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def take(self, content: Mapping[str, Any], path: Path) -> None:
-        """Go on from there."""
-        try:
-            self.network.load_state_dict(content["network"])
-            self.mean.load_state_dict(content["mean"])
-            self.optimiser.load_state_dict(content["optimiser"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise ModelError(f"{path} is of another network; give another folder") from error
+        return {"network": self.network, "mean": self.mean, "optimiser": self.optimiser}
 
     def _loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Float[Tensor, ""]:
         x, noise, times, traits, given = (one.to(device()) for one in batch)

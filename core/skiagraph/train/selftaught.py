@@ -8,7 +8,6 @@ it is not.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from skiagraph.detect.network import Network
 from skiagraph.detect.pose import DISAGREES, Exposure, pose_of
 from skiagraph.domain.appearance import TAKEN, Appearance
 from skiagraph.domain.batch import Batch
-from skiagraph.errors import DataError, ModelError
+from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
 from skiagraph.train.course import Course, Progress, device, follow, precision
 from skiagraph.train.loop import Training, descend, losses_of, new_network, train, validate, watched
@@ -113,6 +112,7 @@ def taught(way: SelfTaught, teacher: Teacher, real: Unlabelled, square: int, rep
 class _Repeating(Course):
     """The student, its running mean and its optimiser."""
 
+    kind = "adaptation"
     columns = ("rate", "landmarks", "visible", "masks", "real", "validation_px", "validation_median_px")
 
     def __init__(self, way: SelfTaught, training: Training, trained: Network, lessons: list[Lesson]) -> None:
@@ -157,17 +157,8 @@ class _Repeating(Course):
         rate = float(self.optimiser.param_groups[0]["lr"])
         return (rate, *means.tolist(), float(errors.mean()), float(errors.median()))
 
-    def content(self) -> dict[str, Any]:
-        parts = {"network": self.network, "mean": self.mean, "optimiser": self.optimiser}
-        return {name: part.state_dict() for name, part in parts.items()}  # type: ignore[attr-defined]
-
-    def take(self, content: Mapping[str, Any], path: Path) -> None:
-        try:
-            self.network.load_state_dict(content["network"])
-            self.mean.load_state_dict(content["mean"])
-            self.optimiser.load_state_dict(content["optimiser"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise ModelError(f"{path} is of another adaptation; give another folder or the same one") from error
+    def parts(self) -> Mapping[str, Any]:
+        return {"network": self.network, "mean": self.mean, "optimiser": self.optimiser}
 
     def _batch(self, lessons: list[Lesson]) -> Batch:
         training, size = self.training, self.training.regimen.size
