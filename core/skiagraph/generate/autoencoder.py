@@ -3,11 +3,12 @@
 A latent voxel stands for 8 x 8 x 8 voxels of intensity and of labels, so what is generated is labelled by the same
 numbers it is made of. A variational autoencoder (Kingma 2014) of convolutions, as Rombach 2022 use it, but normalised
 voxel by voxel (Karras 2018) instead of over the whole: what a voxel becomes then depends on its neighbours alone, so
-networks that learned from blocks serve bodies of any size, and slabs of a body fit together without a seam.
+networks that learned from blocks serve bodies of any size, and tiles of a body fit together without a seam.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from jaxtyping import Float, UInt8
@@ -47,6 +48,7 @@ class CoderNetwork(nn.Module):
 
     def __init__(self, coder: Coder) -> None:
         super().__init__()
+        self.channels = tuple(coder.channels)
         first, last = coder.channels[0], coder.channels[-1]
         down: list[nn.Module] = [nn.Conv3d(CHANNELS * CORNERS, first, 3, padding=1), Residual(first)]
         up: list[nn.Module] = []
@@ -118,29 +120,53 @@ def apart(decoded: Float[Tensor, "b c k j i"]) -> tuple[Float[Tensor, "b k j i"]
     return to_hu(decoded[:, 0]), decoded[:, 1:].argmax(dim=1).to(torch.uint8)
 
 
-def encoded(coder: CoderNetwork, body: Framed) -> Float[Tensor, "c z y x"]:
-    """The mean latent of a body."""
-    with torch.inference_mode():
-        mean, _ = coder.encode(stacked(body.hu[None], body.index[None]))
-    return mean[0]
+TILE, OVERLAP = 24, 8
+"""Latent voxels along an axis that are coded at once, and how many more on either side, which are thrown away: the
+networks reach no further."""
+
+
+def encoded(coder: CoderNetwork, body: Framed, tile: int = TILE) -> Float[Tensor, "c z y x"]:
+    """The mean latent of a body, a tile at a time so that memory does not grow with the body."""
+
+    def some(hu: Tensor, index: Tensor) -> tuple[Tensor]:
+        return (coder.encode(stacked(hu[None], index[None]))[0][0],)
+
+    scale = 2 ** len(coder.channels)
+    (latent,) = _by_tiles(some, (body.hu, body.index), tile * scale, OVERLAP * scale)
+    return latent
 
 
 def decoded(
-    coder: CoderNetwork, latent: Float[Tensor, "l z y x"], slab: int = 32, overlap: int = 8
+    coder: CoderNetwork, latent: Float[Tensor, "l z y x"], tile: int = TILE
 ) -> tuple[Float[Tensor, "k j i"], UInt8[Tensor, "k j i"]]:
-    """HU and structures of a latent, `slab` latent slices at a time so that memory does not grow with the body.
+    """HU and structures of a latent, a tile at a time."""
 
-    Slabs are decoded with `overlap` slices more on either side, which are thrown away: the network reaches no further.
-    """
-    hu, index = [], []
-    slices = latent.shape[1]
-    for start in range(0, slices, slab):
-        first, last = max(start - overlap, 0), min(start + slab + overlap, slices)
+    def some(part: Tensor) -> tuple[Tensor, Tensor]:
+        hu, index = apart(coder.decode(part[None]))
+        return hu[0], index[0]
+
+    hu, index = _by_tiles(some, (latent,), tile, OVERLAP)
+    return hu, index
+
+
+def _by_tiles(
+    some: Callable[..., tuple[Tensor, ...]], whole: tuple[Tensor, ...], tile: int, overlap: int
+) -> tuple[Tensor, ...]:
+    """What `some` says of a whole, asked tile by tile; the last three axes are space."""
+    sizes = whole[0].shape[-3:]
+    answers: tuple[Tensor, ...] = ()
+    for starts in product(*(range(0, n, tile) for n in sizes)):
+        ends = [min(start + tile, n) for start, n in zip(starts, sizes)]
+        first = [max(start - overlap, 0) for start in starts]
+        last = [min(end + overlap, n) for end, n in zip(ends, sizes)]
         with torch.inference_mode():
-            part = coder.decode(latent[None, :, first:last])
-        scale = part.shape[2] // (last - first)
-        kept = slice((start - first) * scale, (min(start + slab, slices) - first) * scale)
-        some_hu, some_index = apart(part[:, :, kept])
-        hu.append(some_hu[0])
-        index.append(some_index[0])
-    return torch.cat(hu), torch.cat(index)
+            parts = some(*(one[(..., *map(slice, first, last))] for one in whole))
+        ratio = parts[0].shape[-1] / (last[2] - first[2])
+        if not answers:
+            shape = [round(n * ratio) for n in sizes]
+            answers = tuple(part.new_empty((*part.shape[:-3], *shape)) for part in parts)
+        here = [slice(round(start * ratio), round(end * ratio)) for start, end in zip(starts, ends)]
+        kept = [slice(round((s - f) * ratio), round((e - f) * ratio)) for s, e, f in zip(starts, ends, first)]
+        for answer, part in zip(answers, parts):
+            answer[(..., *here)] = part[(..., *kept)]
+    return answers

@@ -17,6 +17,7 @@ from skiagraph.generate.quality import Range, judged, lopsided, norms_of, tidy
 from skiagraph.generate.traits import Traits, measured
 from skiagraph.io.patient import Patient
 from skiagraph.planning import HEADS
+from skiagraph.volume import Landmarks
 from skiagraph.train.ct_coder import mirrored
 
 COARSE = Frame(5.0, multiple=8)
@@ -80,16 +81,18 @@ def test_a_mirror_exchanges_left_and_right_and_twice_is_nothing(body):
     assert torch.equal(once.flip(-1) == 3, body.index == 3)
 
 
-def test_slabs_fit_together_without_a_seam():
+def test_tiles_fit_together_without_a_seam():
     torch.manual_seed(0)
     coder = TINY.build().eval()
     for layer in coder.modules():
         if isinstance(layer, torch.nn.Conv3d):
             torch.nn.init.normal_(layer.weight, std=0.2)
-    latent = torch.randn(4, 20, 3, 3)
-    whole_hu, whole = decoded(coder, latent, slab=20)
-    hu, index = decoded(coder, latent, slab=3)
+    latent = torch.randn(4, 20, 3, 11)
+    whole_hu, whole = decoded(coder, latent, tile=20)
+    hu, index = decoded(coder, latent, tile=3)
     assert torch.allclose(hu, whole_hu, atol=0.5) and torch.equal(index, whole)
+    body = Framed(whole_hu, whole, Landmarks.of({}))
+    torch.testing.assert_close(encoded(coder, body, tile=3), encoded(coder, body, tile=20), rtol=1e-3, atol=1e-3)
 
 
 def test_a_latent_voxel_stands_for_eight_voxels_along_an_axis(body):
