@@ -159,14 +159,15 @@ def _by_tiles(
         ends = [min(start + tile, n) for start, n in zip(starts, sizes)]
         first = [max(start - overlap, 0) for start in starts]
         last = [min(end + overlap, n) for end, n in zip(ends, sizes)]
+        z, y, x = (slice(f, e) for f, e in zip(first, last))
         with torch.inference_mode():
-            parts = some(*(one[(..., *map(slice, first, last))] for one in whole))
+            parts = some(*(one[..., z, y, x] for one in whole))
         ratio = parts[0].shape[-1] / (last[2] - first[2])
         if not answers:
             shape = [round(n * ratio) for n in sizes]
             answers = tuple(part.new_empty((*part.shape[:-3], *shape)) for part in parts)
-        here = [slice(round(start * ratio), round(end * ratio)) for start, end in zip(starts, ends)]
-        kept = [slice(round((s - f) * ratio), round((e - f) * ratio)) for s, e, f in zip(starts, ends, first)]
+        k, j, i = (slice(round(start * ratio), round(end * ratio)) for start, end in zip(starts, ends))
+        z, y, x = (slice(round((s - f) * ratio), round((e - f) * ratio)) for s, e, f in zip(starts, ends, first))
         for answer, part in zip(answers, parts):
-            answer[(..., *here)] = part[(..., *kept)]
+            answer[..., k, j, i] = part[..., z, y, x]
     return answers

@@ -14,6 +14,7 @@ from skiagraph.generate.bundle import write_generator
 from skiagraph.generate.ct import CtGenerator, Drift
 from skiagraph.generate.frame import Frame
 from skiagraph.generate.quality import norms_of
+from skiagraph.io.files import write_json
 from skiagraph.tasks.task import Report, silent
 from skiagraph.train.course import follow
 from skiagraph.train.ct_coder import CoderCourse, CoderRegimen
@@ -43,6 +44,8 @@ SIZES = {
     ),
 }
 HELD = 0.1
+SPLIT = "configs/split.json"
+"""Whom it learned from and whom not, with what each body's file hashes to."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class TrainCtDiffusion:
         learned = [one.name for one in subjects if one.name not in held]
         if not learned:
             raise DataError(f"{len(subjects)} bodies; give at least two, one of them is held out")
+        write_json(self.output / SPLIT, {"learned": shelf.hashes(learned), "held": shelf.hashes(held)})
         first = CoderCourse(size.coder, shelf, learned, held, self.seed)
         follow(first, size.coder.steps, self.every, self.output / "coder", report)
         coder = first.coder.cpu().eval()

@@ -1,5 +1,6 @@
 """Bodies made ready for the CT generator: framed, measured, one file each, so that they are made once."""
 
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Sequence
@@ -66,6 +67,10 @@ class Shelf:
             raise DataError(f"{path} has {tuple(hu.shape)} voxels, not {self.frame.shape}; give another folder")
         landmarks = Landmarks(tuple(about["landmarks"]), points)
         return Kept(name, about["source"], Framed(hu, index, landmarks), Traits(**about["traits"]))
+
+    def hashes(self, names: Sequence[str]) -> dict[str, str]:
+        """SHA-256 of the files of some bodies."""
+        return {name: hashlib.sha256(self.path(name).read_bytes()).hexdigest() for name in names}
 
     @property
     def names(self) -> list[str]:

@@ -17,8 +17,8 @@ from skiagraph.generate.quality import Range, judged, lopsided, norms_of, tidy
 from skiagraph.generate.traits import Traits, measured
 from skiagraph.io.patient import Patient
 from skiagraph.planning import HEADS
-from skiagraph.volume import Landmarks
 from skiagraph.train.ct_coder import mirrored
+from skiagraph.volume import Landmarks
 
 COARSE = Frame(5.0, multiple=8)
 TINY = Coder((8, 12, 16), latent=4)
