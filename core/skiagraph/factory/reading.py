@@ -69,12 +69,14 @@ class SampleSet:
         """The samples of some splits, in order."""
         return iter(self.stream(*splits))
 
-    def stream(self, *splits: str, shuffle: int | None = None) -> Iterable[Taken]:
-        """The samples of some splits as a torch `IterableDataset`, dealt to nodes and workers.
+    def stream(self, *splits: str, shuffle: int | None = None, part: tuple[int, int] = (0, 1)) -> Iterable[Taken]:
+        """The samples of some splits as a torch `IterableDataset`, dealt to workers.
 
-        With `shuffle`, a seed, shards and samples come in another order every epoch.
+        With `shuffle`, a seed, shards and samples come in another order every epoch. `part` says which part of the
+        shards this is, and of how many: what one of several machines gets.
         """
-        return _stream(self.shards(*splits), shuffle)
+        first, parts = part
+        return _stream(self.shards(*splits)[first::parts], shuffle)
 
 
 def read(shard: Path) -> Iterator[Taken]:
@@ -86,7 +88,7 @@ def _stream(paths: list[Path], shuffle: int | None) -> Iterable[Taken]:
     stages: list[Any] = [webdataset.SimpleShardList([str(path) for path in paths])]
     if shuffle is not None:
         stages.append(webdataset.detshuffle(len(paths), len(paths), seed=shuffle))
-    stages += [webdataset.split_by_node, webdataset.split_by_worker, _opened, tar_file_expander, group_by_keys]
+    stages += [webdataset.split_by_worker, _opened, tar_file_expander, group_by_keys]
     if shuffle is not None:
         stages.append(webdataset.detshuffle(BUFFER, BUFFER, seed=shuffle))
     return webdataset.DataPipeline(*stages, webdataset.map(_decoded))

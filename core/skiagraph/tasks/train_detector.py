@@ -14,12 +14,16 @@ from skiagraph.tasks.task import Report, silent
 from skiagraph.train.adapt import Way, adaptation, adapted, detector, plainly
 from skiagraph.train.loop import Training
 from skiagraph.train.regimen import regimen
+from skiagraph.train.together import number, together
 from skiagraph.train.unlabelled import read_unlabelled
 
 
 @dataclass(frozen=True)
 class TrainDetector:
-    """Train a network to find landmarks and structures. Run it again to go on where it was stopped."""
+    """Train a network to find landmarks and structures. Run it again to go on where it was stopped.
+
+    On several GPUs: `torchrun --nproc-per-node N -m skiagraph train-detector ...`; --batch is then each one's.
+    """
 
     command: ClassVar[str] = "train-detector"
 
@@ -70,7 +74,9 @@ class TrainDetector:
         wanted = replace(wanted, **{name: value for name, value in given.items() if value is not None})
         sets = tuple(SampleSet(folder) for folder in self.samples)
         training = Training(wanted, sets, self.output, self.seed, self.workers, self.every, start=self.start)
-        return write_bundle(self.output, detector(training, self._way(wanted.size), report), wanted.trunk)
+        with together():
+            made = detector(training, self._way(wanted.size), report)
+            return write_bundle(self.output, made, wanted.trunk) if number() == 0 else []
 
     def _way(self, size: int) -> Way:
         """How the network comes about; what it was adapted to is written beside it."""

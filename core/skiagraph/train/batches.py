@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -10,9 +11,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from skiagraph.domain.appearance import Appearance
 from skiagraph.domain.batch import Batch
+from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
 from skiagraph.factory.reading import SampleSet
 from skiagraph.factory.take import Taken
+from skiagraph.train.together import number, processes
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,36 @@ class _Stream(IterableDataset[Batch]):
 
     def __init__(self, diet: Diet, split: str, start: int) -> None:
         self.diet, self.split, self.start = diet, split, start
+        self.part = (number(), processes()) if split == "train" else (0, 1)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        number = 0 if worker is None else worker.id
+        stream = 1000 * self.part[0] + (0 if worker is None else worker.id)
         diet, held = self.diet, list[Batch]()
-        count = 0
-        for taken in _endless(diet.sets, self.split, diet.seed + self.start):
+        done = 0
+        for taken in _endless(diet.sets, self.split, diet.seed + self.start, self.part):
             held.append(resized(Batch.of([taken.sample]), diet.size))
             if len(held) == diet.batch:
-                rng = generator_for(diet.seed, "look", self.start, number, count)
+                rng = generator_for(diet.seed, "look", self.start, stream, done)
                 yield diet.appearance(joined(held), rng)
-                held, count = [], count + 1
+                held, done = [], done + 1
 
 
-def _endless(sets: tuple[SampleSet, ...], split: str, seed: int) -> Iterator[Taken]:
-    epoch = 0
-    while True:
+def _endless(sets: tuple[SampleSet, ...], split: str, seed: int, part: tuple[int, int]) -> Iterator[Taken]:
+    """Raises DataError if this process's share of the shards is none: it would wait for ever."""
+    for epoch in count():
+        some = False
         for samples in sets:
-            yield from samples.stream(split, shuffle=seed + epoch)
-        epoch += 1
+            if not samples.shards(split)[part[0] :: part[1]]:
+                continue
+            for taken in samples.stream(split, shuffle=seed + epoch, part=part):
+                some = True
+                yield taken
+        if not some:
+            shards = sum(len(samples.shards(split)) for samples in sets)
+            raise DataError(
+                f"{shards} shards of the {split} split for more processes than that; take fewer, or make larger sets"
+            )
 
 
 def _alone(worker: int) -> None:

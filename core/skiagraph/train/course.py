@@ -18,6 +18,7 @@ from torch import Tensor
 
 from skiagraph.errors import ModelError
 from skiagraph.io.files import decoding, writing
+from skiagraph.train.together import number, wait
 
 CHECKPOINT, CURVES = "checkpoint.pt", "curves.csv"
 
@@ -77,10 +78,13 @@ def follow(course: Course, steps: int, every: int, folder: Path, report: Progres
             parts.append(course.advance(batch))
             course.step += 1
             report(course.step, steps, f"loss {float(parts[-1].nansum()):.3f}")
-        row = course.row(torch.stack(parts).nanmean(dim=0))
-        with writing(path) as part:
-            torch.save({**course.content(), "step": course.step}, part)
-        _note(folder / CURVES, ("step", "seconds", *course.columns), (course.step, time.perf_counter() - began, *row))
+        if number() == 0:
+            row = course.row(torch.stack(parts).nanmean(dim=0))
+            with writing(path) as part:
+                torch.save({**course.content(), "step": course.step}, part)
+            seconds = time.perf_counter() - began
+            _note(folder / CURVES, ("step", "seconds", *course.columns), (course.step, seconds, *row))
+        wait()
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -90,8 +94,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def device() -> torch.device:
-    """The first GPU, or the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This process's GPU, or the processor."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def precision(device: torch.device) -> torch.autocast:

@@ -23,6 +23,7 @@ from skiagraph.factory.reading import SampleSet
 from skiagraph.train.batches import Diet
 from skiagraph.train.course import CHECKPOINT, Course, Progress, device, follow, precision, read_checkpoint
 from skiagraph.train.regimen import Regimen
+from skiagraph.train.together import average_gradients
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ def descend(
         raise ModelError(f"the losses became {losses.tolist()}; train with a lower rate")
     optimiser.zero_grad(set_to_none=True)
     losses.sum().backward()
+    parameters = list(parameters)
+    average_gradients(parameters)
     nn.utils.clip_grad_norm_(parameters, longest)
     optimiser.step()
 

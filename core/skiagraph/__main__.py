@@ -1,0 +1,5 @@
+"""`python -m skiagraph`, as torchrun starts it."""
+
+from skiagraph.cli import main
+
+main()
