@@ -31,7 +31,8 @@ class CoderRegimen:
     block: int = 64
     """Voxels along an axis of what is learned at once."""
     batch: int = 1
-    rate: float = 1e-3
+    rate: float = 3e-4
+    """More, and the decoder settles on a constant that no gradient leads out of: seen with 1e-3."""
     steps: int = 2500
     near_bone: float = 0.7
     """The share of blocks whose middle is a labelled voxel."""
@@ -72,7 +73,7 @@ class CoderCourse(Course):
         hu, index = (one.to(device()) for one in batch)
         self.coder.train()
         for group in self.optimiser.param_groups:
-            group["lr"] = regimen.rate * min(1.0, (self.step + 1) / 50, 2.2 - 2 * self.step / regimen.steps)
+            group["lr"] = regimen.rate * min(1.0, (self.step + 1) / 100, 2.2 - 2 * self.step / regimen.steps)
         with precision(hu.device):
             mean, deviation = self.coder.encode(stacked(hu, index))
             noise = torch.randn(mean.shape, generator=generator_for(self.seed, "noise", self.step)).to(mean)
