@@ -71,7 +71,8 @@ class DriftNetwork(nn.Module):
     ) -> Float[Tensor, "b c z y x"]:
         """The velocity at `x` and time `t` 0...1, with traits as `Traits.numbers` and labels as `given`."""
         token = self.asked(traits)[:, None]
-        answer: Tensor = self.unet(torch.cat([x, given], dim=1), t * TIMES, context=token)
+        told = torch.cat([x, given], dim=1).contiguous(memory_format=torch.channels_last_3d)
+        answer: Tensor = self.unet(told, t * TIMES, context=token)
         return answer
 
 

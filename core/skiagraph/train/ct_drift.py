@@ -75,7 +75,8 @@ class DriftCourse(Course):
     def __init__(self, regimen: DriftRegimen, train: list[Encoded], held: list[Encoded], latents: Latents, seed: int):
         torch.manual_seed(seed)
         self.regimen, self.train, self.held, self.latents, self.seed = regimen, train, held, latents, seed
-        self.network = regimen.drift.build(len(latents.mean)).to(device())
+        network = regimen.drift.build(len(latents.mean))
+        self.network = network.to(device(), memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.mean = AveragedModel(self.network, use_buffers=True)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), regimen.rate, weight_decay=1e-4)
 
