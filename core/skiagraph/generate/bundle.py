@@ -4,6 +4,7 @@ As with the detector's, nothing that a bundle names is run, and weights are safe
 """
 
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from skiagraph.generate.quality import Norm, Range
 from skiagraph.io.files import decoding, read_json, there, write_json, writing
 
 CONFIG, WEIGHTS = Path("configs/inference.json"), Path("models/model.safetensors")
+METADATA = Path("configs/metadata.json")
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 WANTED = "a CT generator's bundle: a folder with configs/inference.json and models/model.safetensors"
 
 
@@ -41,7 +44,8 @@ def write_generator(folder: Path, generator: CtGenerator, drift: Drift) -> list[
         "guidance": generator.guidance,
     }
     write_json(folder / CONFIG, config)
-    return [folder / WEIGHTS, folder / CONFIG]
+    write_json(folder / METADATA, _metadata(generator))
+    return [folder / WEIGHTS, folder / CONFIG, folder / METADATA]
 
 
 def read_generator(folder: Path) -> CtGenerator:
@@ -67,6 +71,32 @@ def read_generator(folder: Path) -> CtGenerator:
     except RuntimeError as error:
         raise ModelError(f"the weights of {folder} are not of the networks it describes; get it again") from error
     return CtGenerator(coder.eval(), network.eval(), latents, frame, built, norms, steps, guidance)
+
+
+def _metadata(generator: CtGenerator) -> dict[str, Any]:
+    """What MONAI's bundles say of themselves."""
+    lattice = {
+        "num_channels": len(generator.latents.mean), "dtype": "float32", "value_range": [], "is_patch_data": False,
+        "spatial_shape": [n // generator.built.shrink for n in generator.frame.shape], "format": "magnitude",
+    }  # fmt: skip
+    return {
+        "schema": SCHEMA,
+        "version": version("skiagraph"),
+        "changelog": {version("skiagraph"): "trained by `skiagraph train-ct-diffusion`; see run.json"},
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch").split("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {"skiagraph": version("skiagraph"), "safetensors": version("safetensors")},
+        "task": "CTs of pelves from noise, with structures and landmarks",
+        "description": f"latent diffusion of intensity and labels on {generator.frame.shape} voxels of "
+        f"{generator.frame.spacing} mm",
+        "authors": "the people of Skiagraph",
+        "copyright": "the people of Skiagraph",
+        "intended_use": "research; not for clinical use",
+        "network_data_format": {
+            "inputs": {"noise": {"type": "noise", **lattice}}, "outputs": {"latent": {"type": "feature", **lattice}},
+        },
+    }  # fmt: skip
 
 
 def _frozen(said: dict[str, Any]) -> dict[str, Any]:
