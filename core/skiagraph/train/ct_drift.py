@@ -56,7 +56,9 @@ def encode_all(coder: CoderNetwork, shelf: Shelf, names: list[str], shrink: int,
         kept = shelf.read(name)
         body = kept.body
         for one in (body, Framed(body.hu.flip(-1), mirrored(body.index), body.landmarks)):
-            found.append(Encoded(encoded(coder, one), told(one.index[None], shrink)[0], kept.traits))
+            with precision(torch.device("cpu")):
+                latent = encoded(coder, one).float()
+            found.append(Encoded(latent, told(one.index[None], shrink)[0], kept.traits))
     return found
 
 
