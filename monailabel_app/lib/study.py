@@ -13,11 +13,11 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from skiagraph.active.choosing import looked
 from skiagraph.active.labels import Frame
 from skiagraph.active.lease import Leases
-from skiagraph.active.looking import Evidence, Look, disagreement, entropy, evidence, features
-from skiagraph.active.refit import implausibility
-from skiagraph.active.store import LABELS, LabelStore
+from skiagraph.active.looking import Evidence, Look, evidence
+from skiagraph.active.store import LABELS, MODELS, LabelStore
 from skiagraph.active.weights import Current, Shelf
 from skiagraph.detect.detector import Detector, Findings
 from skiagraph.detect.pose import PelvisPose, pose_of
@@ -31,7 +31,6 @@ from skiagraph.tasks.xray import grown, stretched
 from skiagraph.volume import Keypoints
 
 MODEL = "hip_landmarks"
-MODELS = "models"
 MOST_PIXELS = 36_000_000
 """Of a picture: larger ones are refused before they are unpacked."""
 REMEMBERED = 24
@@ -157,13 +156,6 @@ def see(path: Path, detector: Detector, number: int, bone: Bone = "bright") -> S
     """A picture and what a detector makes of it."""
     picture, frame = read(path, bone)
     return Seen(path, picture, frame, detector(picture), detector, number)
-
-
-def looked(picture: Float[Tensor, "v u"], detector: Detector) -> Look:
-    """Everything that makes a picture worth labelling."""
-    where = evidence(detector, picture)
-    wandering, found = disagreement(detector, picture)
-    return Look(entropy(where.density), wandering, implausibility(found, where), features(detector, picture))
 
 
 def check_size(path: Path) -> None:

@@ -12,8 +12,11 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.stats import rankdata
+from torch import Tensor
 
-from skiagraph.active.looking import Look
+from skiagraph.active.looking import Look, disagreement, entropy, evidence, features
+from skiagraph.active.refit import implausibility
+from skiagraph.detect.detector import Detector
 from skiagraph.errors import DataError
 
 Worth = Callable[[Sequence[Look], Sequence[Look], torch.Generator], Float[ndarray, "c"]]
@@ -40,6 +43,13 @@ class Choice:
     picture: str
     worth: float
     why: str
+
+
+def looked(picture: Float[Tensor, "v u"], detector: Detector) -> Look:
+    """Everything that makes a picture worth labelling."""
+    where = evidence(detector, picture)
+    wandering, found = disagreement(detector, picture)
+    return Look(entropy(where.density), wandering, implausibility(found, where), features(detector, picture))
 
 
 def ranked(

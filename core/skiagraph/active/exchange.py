@@ -8,15 +8,15 @@ outside the picture has 0 as well, and its name is in the table alone.
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Set
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from skiagraph.active.labels import Frame, points_from
-from skiagraph.active.store import LabelStore
+from skiagraph.active.store import LabelStore, called
 from skiagraph.anatomy import LANDMARK_NAMES
 from skiagraph.errors import DataError
-from skiagraph.io.files import decoding, stem_of
+from skiagraph.io.files import decoding, suffix_of
 from skiagraph.volume import Keypoints
 
 FORMATS = {"coco": ".json", "csv": ".csv"}
@@ -46,7 +46,7 @@ def as_coco(store: LabelStore, tag: str) -> dict[str, Any]:
                 }
             )  # fmt: skip
         if rows:
-            images.append({"id": number, "file_name": path.name, "height": rows, "width": columns})
+            images.append({"id": number, "file_name": path.relative_to(store.folder).as_posix(), "height": rows, "width": columns})
     category = {"id": 1, "name": "pelvis", "keypoints": list(LANDMARK_NAMES), "skeleton": []}
     return {"images": images, "annotations": annotations, "categories": [category]}
 
@@ -77,7 +77,8 @@ def from_coco(content: bytes, pictures: Iterable[str], framed: Framed) -> dict[s
         names = {
             one["id"]: [str(name) for name in one["keypoints"]] for one in found["categories"] if "keypoints" in one
         }
-        files = {one["id"]: stem_of_name(str(one["file_name"])) for one in found["images"]}
+        known = set(pictures)
+        files = {one["id"]: picture_of(str(one["file_name"]), known) for one in found["images"]}
         places: dict[str, dict[str, list[float] | None]] = {}
         for one in found["annotations"]:
             picture = files[one["image_id"]]
@@ -86,7 +87,7 @@ def from_coco(content: bytes, pictures: Iterable[str], framed: Framed) -> dict[s
             flat = [float(x) for x in one["keypoints"]]
             triples = zip(names[one["category_id"]], flat[0::3], flat[1::3], flat[2::3])
             places[picture] = {name: [u - 0.5, v - 0.5] for name, u, v, seen in triples if seen > 0}
-    return _checked(places, pictures, framed)
+    return _checked(places, known, framed)
 
 
 def from_csv(content: bytes, pictures: Iterable[str], framed: Framed) -> dict[str, Keypoints]:
@@ -104,9 +105,12 @@ def from_csv(content: bytes, pictures: Iterable[str], framed: Framed) -> dict[st
     return _checked(places, pictures, framed)
 
 
-def stem_of_name(name: str) -> str:
-    """A picture's id from its file's name, whatever folder it is said to lie in."""
-    return stem_of(Path(name.replace("\\", "/")))
+def picture_of(name: str, pictures: Set[str]) -> str:
+    """A picture's id from its file's name, with its folders as they are here or whatever others it is said to lie in."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    alone = PurePosixPath(path.name)
+    ids = [f"{called(one)}{ending}" for one in (path, alone) for ending in ("", suffix_of(Path(path.name)))]
+    return next((one for one in ids if one in pictures), called(alone))
 
 
 def _checked(

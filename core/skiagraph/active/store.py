@@ -1,8 +1,8 @@
 """A folder of X-rays and all that was ever said of them.
 
-Pictures lie in the folder and are never touched. Under `labels/PICTURE/` every version of a label has a file of its
-own, `000001.mrk.json`, made once and never written again; there is no index, so none can be lost or clobbered. Several
-processes may write: a number that another has taken is left to it.
+Pictures lie in the folder or in folders below it and are never touched. Under `labels/PICTURE/` every version of a label
+has a file of its own, `000001.mrk.json`, made once and never written again; there is no index, so none can be lost or
+clobbered. Several processes may write: a number that another has taken is left to it.
 """
 
 import json
@@ -12,9 +12,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -28,7 +28,9 @@ KINDS = (
     ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm", ".ima", ".dicom", ".nii", ".nii.gz", ".nrrd", ".mha",
 )  # fmt: skip
 """What an X-ray's file may end in."""
-LABELS, REMOVED, ENDING = "labels", "removed", ".mrk.json"
+LABELS, REMOVED, MODELS, ENDING = "labels", "removed", "models", ".mrk.json"
+BELOW = ":"
+"""Between the folders of a picture's name: `patient/ap.dcm` is called `patient:ap`."""
 SETTLED = 2.0
 """Seconds after which a folder's time of change can be trusted to tell all changes."""
 
@@ -50,21 +52,22 @@ class LabelStore:
         self.folder = folder
         self._lock = threading.RLock()
         self._read: dict[Path, Version | None] = {}
-        self._listed: dict[Path, tuple[int, float, tuple[str, ...]]] = {}
+        self._listed: dict[Path, tuple[int, float, _Listing]] = {}
         self._said: dict[Path, tuple[tuple[str, ...], tuple[Version, ...]]] = {}
-        self._pictures: tuple[tuple[str, ...], dict[str, Path]] = ((), {})
+        self._pictures: tuple[dict[Path, _Listing], dict[str, Path]] = ({}, {})
 
     def pictures(self) -> dict[str, Path]:
-        """The files by what they are called: their name without its ending, or with it where two would be one."""
-        names = self._names(self.folder)
+        """The files by what they are called: `called`, or with their ending where two would be one."""
+        listings = self._listings()
         with self._lock:
-            if self._pictures[0] is names:
+            if self._pictures[0] == listings:
                 return self._pictures[1]
-        files = [self.folder / name for name in names if not name.startswith(".") and suffix_of(Path(name)) in KINDS]
-        count = Counter(stem_of(file) for file in files)
-        found = {stem_of(file) if count[stem_of(file)] == 1 else file.name: file for file in files}
+        files = [folder / name for folder, listing in listings.items() for name in listing.files if _is_picture(name)]
+        names = {file: called(file.relative_to(self.folder)) for file in files}
+        count = Counter(names.values())
+        found = {name if count[name] == 1 else name + suffix_of(file): file for file, name in names.items()}
         with self._lock:
-            self._pictures = (names, found)
+            self._pictures = (listings, found)
         return found
 
     def path(self, picture: str) -> Path:
@@ -146,7 +149,7 @@ class LabelStore:
         if place.parent != self.folder or place.name.startswith("."):
             raise DataError("a picture's name is no path; give letters, digits, dots and dashes")
         with self._lock:
-            if picture in {stem_of(file) for file in self.pictures().values()}:
+            if picture in {called(file.relative_to(self.folder)) for file in self.pictures().values()}:
                 raise Taken("a picture of that name is there already; give another name")
             _keep(place, source.read_bytes())
             self._listed.pop(self.folder, None)
@@ -158,7 +161,7 @@ class LabelStore:
         place = self.folder / REMOVED / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}-{path.name}"
         place.parent.mkdir(exist_ok=True)
         os.replace(path, place)
-        self._listed.pop(self.folder, None)
+        self._listed.pop(path.parent, None)
         return place
 
     def label_file(self, picture: str, version: Version) -> Path:
@@ -173,7 +176,7 @@ class LabelStore:
         path = self.path(picture)
         home = self._home(path)
         number = max((one.number for one in self._versions(path)), default=0)
-        number = max([number, *(int(name[:6]) for name in self._names(home) if _is_version(name))])
+        number = max([number, *(int(name[:6]) for name in self._listing(home).files if _is_version(name))])
         while True:
             number += 1
             numbered = replace(version, number=number, time=datetime.now(UTC).isoformat(timespec="milliseconds"))
@@ -188,7 +191,7 @@ class LabelStore:
 
     def _versions(self, picture: Path) -> tuple[Version, ...]:
         home = self._home(picture)
-        names = self._names(home)
+        names = self._listing(home).files
         with self._lock:
             known = self._said.get(home)
         if known is not None and known[0] == names:
@@ -213,23 +216,51 @@ class LabelStore:
         return version
 
     def _home(self, picture: Path) -> Path:
-        return self.folder / LABELS / picture.name
+        return self.folder / LABELS / picture.relative_to(self.folder)
 
-    def _names(self, folder: Path) -> tuple[str, ...]:
-        """What is in a folder, in order; remembered while nothing in it changes."""
+    def _listings(self) -> "dict[Path, _Listing]":
+        """What is in the folder and in those below it, a folder before those in it, without those of the store."""
+        found: dict[Path, _Listing] = {}
+        folders = [self.folder]
+        while folders:
+            folder = folders.pop(0)
+            found[folder] = listing = self._listing(folder)
+            kept = (LABELS, REMOVED, MODELS) if folder == self.folder else ()
+            folders += [folder / name for name in listing.folders if name[0] != "." and name not in kept]
+        return found
+
+    def _listing(self, folder: Path) -> "_Listing":
+        """What is in a folder; remembered while nothing in it changes."""
         try:
             changed = folder.stat().st_mtime_ns
         except FileNotFoundError:
-            return ()
+            return _Listing((), ())
         with self._lock:
             known = self._listed.get(folder)
         if known is not None and known[0] == changed and known[1] - changed / 1e9 > SETTLED:
             return known[2]
         looked = time.time()
-        names = tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_file()))
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        listing = _Listing(
+            tuple(entry.name for entry in entries if entry.is_file()),
+            tuple(entry.name for entry in entries if entry.is_dir(follow_symlinks=False)),
+        )
         with self._lock:
-            self._listed[folder] = (changed, looked, names)
-        return names
+            self._listed[folder] = (changed, looked, listing)
+        return listing
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Names in a folder, in order."""
+
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+def called(path: PurePath) -> str:
+    """What a picture is called: its path below the folder without its ending."""
+    return BELOW.join([*path.parts[:-1], stem_of(Path(path.name))])
 
 
 def _bare(event: Event, tag: str, author: str) -> Version:
@@ -239,6 +270,10 @@ def _bare(event: Event, tag: str, author: str) -> Version:
 
 def _named(number: int) -> str:
     return f"{number:06d}{ENDING}"
+
+
+def _is_picture(name: str) -> bool:
+    return name[0] != "." and suffix_of(Path(name)) in KINDS
 
 
 def _is_version(name: str) -> bool:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from annotated import FRAME, points
 
-from skiagraph.active.exchange import as_coco, as_csv, from_coco, from_csv
+from skiagraph.active.exchange import as_coco, as_csv, from_coco, from_csv, picture_of
 from skiagraph.errors import DataError
 
 
@@ -65,3 +65,15 @@ def test_no_cell_of_a_table_is_a_formula(store, folder):
 def test_what_is_no_such_file_is_refused(read, content, store):
     with pytest.raises(DataError):
         read(content, store.pictures(), framed)
+
+
+@pytest.mark.parametrize("said", ["ann/ap.png", "ann\\ap.png", "C:\\elsewhere\\one.png", "/data/one.png", "one.jpg"])
+def test_a_picture_is_known_by_its_folders_here_or_by_its_name_alone(said, store, folder):
+    (folder / "ann").mkdir()
+    (folder / "ann" / "ap.png").write_bytes((folder / "one.png").read_bytes())
+    names = {"ann:ap", "one"}
+    assert picture_of(said, names) == ("ann:ap" if "ap" in said else "one")
+    store.save("ann:ap", points(), FRAME, "anna")
+    content = as_coco(store, "final")
+    assert content["images"][0]["file_name"] == "ann/ap.png"
+    assert set(from_coco(json.dumps(content).encode(), store.pictures(), framed)) == {"ann:ap"}

@@ -148,3 +148,29 @@ def test_what_is_not_there_is_missing(store):
             ask("../../etc/passwd")
     with pytest.raises(DataError):
         LabelStore(Path("/nowhere/at/all"))
+
+
+def test_pictures_of_subfolders_are_called_by_their_way_there(folder):
+    (folder / "ann" / "left").mkdir(parents=True)
+    for place in ("ann/left/ap.png", "ann/ap.png", "ap.png", "ann/.hidden/x.png", "labels/x.png", "models/1/x.png"):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes((folder / "one.png").read_bytes())
+    store = LabelStore(folder)
+    below = {name: path.relative_to(folder).as_posix() for name, path in store.pictures().items()}
+    assert below["ap"] == "ap.png" and below["ann:ap"] == "ann/ap.png" and below["ann:left:ap"] == "ann/left/ap.png"
+    assert not [name for name in below if name.endswith(("hidden:x", "labels:x", "1:x"))]
+
+
+def test_a_picture_added_beside_others_of_its_folder_changes_no_name_and_loses_no_label(folder):
+    (folder / "ann").mkdir()
+    (folder / "ann" / "ap.png").write_bytes(b"x")
+    store = LabelStore(folder)
+    store.save("ann:ap", points(), FRAME, "anna")
+    assert (folder / "labels" / "ann" / "ap.png" / "000001.mrk.json").is_file()
+    (folder / "ann" / "pa.png").write_bytes(b"x")
+    (folder / "ap.png").write_bytes(b"x")
+    assert {"ann:ap", "ann:pa", "ap"} <= set(store.pictures())
+    assert store.label("ann:ap").author == "anna"
+    assert store.label("ap") is None
+    store.take_away("ann:ap")
+    assert "ann:ap" not in store.pictures()
