@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from skiagraph.errors import DataError
 from skiagraph.io.files import read_json
+from skiagraph.tasks.active_learning import ExperimentActiveLearning
 from skiagraph.tasks.body import MakeBody
 from skiagraph.tasks.data_check import DataCheck
 from skiagraph.tasks.demo import Demo
@@ -55,6 +56,7 @@ TASKS: dict[str, type[Any]] = {
         Detect,
         Evaluate,
         ExperimentSim2Real,
+        ExperimentActiveLearning,
         Serve,
     )
 }
