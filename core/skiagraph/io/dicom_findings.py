@@ -8,6 +8,7 @@ most of them; the finding site is the nearest bone that has one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -134,8 +135,6 @@ def write_report(
         )
         if seen
     ]
-    if not groups:
-        raise DataError("no landmark was found, so there is nothing to report; leave the SR out")
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=generate_uid(entropy_srcs=[MAKER, algorithm.name, algorithm.version]),
         name=algorithm.name,
@@ -143,8 +142,38 @@ def write_report(
         model_name=algorithm.name,
     )
     observer = hd.sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
+    context = hd.sr.ObservationContext(observer_device_context=observer)
+    _write(path, source, context, groups, "Landmarks found by Skiagraph; not for clinical use")
+
+
+def write_reading(path: Path, source: Dataset, keypoints: Keypoints, reader: str) -> None:
+    """The visible points that a reader said, as such a report: a POINT and a site each, and who said it.
+
+    Raises DataError if no point is visible.
+    """
+    image = hd.sr.SourceImageForRegion.from_source_image(source)
+    groups = [
+        hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(**_place(name, uv, image))
+        for name, uv, seen in zip(keypoints.names, keypoints.uv.tolist(), keypoints.visible.tolist())
+        if seen
+    ]
+    person = hd.sr.PersonObserverIdentifyingAttributes(name=f"{reader}^")
+    observer = hd.sr.ObserverContext(observer_type=codes.DCM.Person, observer_identifying_attributes=person)
+    context = hd.sr.ObservationContext(observer_person_context=observer)
+    _write(path, source, context, groups, "Landmarks read with Skiagraph; not for clinical use")
+
+
+def _write(
+    path: Path,
+    source: Dataset,
+    context: hd.sr.ObservationContext,
+    groups: list[hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations],
+    title: str,
+) -> None:
+    if not groups:
+        raise DataError("no landmark is in the picture, so there is nothing to report; leave the SR out")
     content = hd.sr.MeasurementReport(
-        observation_context=hd.sr.ObservationContext(observer_device_context=observer),
+        observation_context=context,
         procedure_reported=codes.LN.XRUnspecifiedBodyRegion,
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
@@ -161,7 +190,7 @@ def write_report(
             is_complete=True,
             is_final=False,
             is_verified=False,
-            series_description="Landmarks found by Skiagraph; not for clinical use",
+            series_description=title,
             coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name="Names of Skiagraph", version="1")],
         )
         with writing(path) as part:
@@ -172,20 +201,27 @@ def _measured(
     name: str, uv: Sequence[float], sure: float, image: hd.sr.SourceImageForRegion, algorithm: Algorithm
 ) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     """The measurement group of one landmark."""
-    what = term(name)
     return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(uid=generate_uid(), identifier=name),
-        referenced_region=hd.sr.ImageRegion(
+        **_place(name, uv, image),
+        algorithm_id=hd.sr.AlgorithmIdentification(f"{MAKER} {algorithm.name}", algorithm.version),
+        measurements=[hd.sr.Measurement(name=codes.DCM.CertaintyOfFeature, value=round(100 * sure, 2), unit=PERCENT)],
+    )
+
+
+def _place(name: str, uv: Sequence[float], image: hd.sr.SourceImageForRegion) -> dict[str, Any]:
+    """What a measurement group says of where one landmark is, and what it is."""
+    what = term(name)
+    return {
+        "tracking_identifier": hd.sr.TrackingIdentifier(uid=generate_uid(), identifier=name),
+        "referenced_region": hd.sr.ImageRegion(
             graphic_type=hd.sr.GraphicTypeValues.POINT,
             graphic_data=np.array([[uv[0] + 0.5, uv[1] + 0.5]]),
             source_image=image,
         ),
-        finding_category=codes.SCT.AnatomicalStructure,
-        finding_type=CodedConcept(what.alias, SCHEME, what.title),
-        algorithm_id=hd.sr.AlgorithmIdentification(f"{MAKER} {algorithm.name}", algorithm.version),
-        finding_sites=[hd.sr.FindingSite(_concept(what.site), laterality=_side(what))],
-        measurements=[hd.sr.Measurement(name=codes.DCM.CertaintyOfFeature, value=round(100 * sure, 2), unit=PERCENT)],
-    )
+        "finding_category": codes.SCT.AnatomicalStructure,
+        "finding_type": CodedConcept(what.alias, SCHEME, what.title),
+        "finding_sites": [hd.sr.FindingSite(_concept(what.site), laterality=_side(what))],
+    }
 
 
 def _of_one_frame(source: Dataset) -> Dataset:

@@ -15,7 +15,7 @@ from skiagraph.anatomy import LANDMARK_NAMES, LANDMARKS, LATERALITY, STRUCTURE_N
 from skiagraph.carm import GENERIC
 from skiagraph.errors import DataError
 from skiagraph.geometry import float64
-from skiagraph.io.dicom_findings import Algorithm, read_source, write_report, write_segmentation
+from skiagraph.io.dicom_findings import Algorithm, read_source, write_reading, write_report, write_segmentation
 from skiagraph.io.dicom_xray import write_xray_dicom
 from skiagraph.io.pictures import write_picture
 from skiagraph.volume import Keypoints
@@ -81,6 +81,17 @@ def test_points_come_back_to_the_same_place_with_their_confidence(xray, keypoint
         assert group.finding_sites[0].value.value == LANDMARKS[n].site.value
 
 
+def test_a_readers_points_come_back_with_his_name_and_no_confidence(xray, keypoints, tmp_path):
+    write_reading(tmp_path / "sr.dcm", read_source(xray), keypoints, "anna.b@example.org")
+    report = hd.sr.srread(tmp_path / "sr.dcm").content
+    groups = report.get_planar_roi_measurement_groups()
+    seen = [n for n in range(14) if keypoints.visible[n]]
+    for group, n in zip(groups, seen, strict=True):
+        np.testing.assert_allclose(group.roi.value[0] - 0.5, keypoints.uv[n].numpy(), atol=1e-4)
+        assert not group.get_measurements()
+    assert "anna.b@example.org^" in pydicom.dcmread(tmp_path / "sr.dcm").to_json()
+
+
 def test_findings_belong_to_the_patient_and_the_study_of_their_image(xray, keypoints, masks, tmp_path):
     source = read_source(xray)
     write_segmentation(tmp_path / "seg.dcm", source, masks, STRUCTURE_NAMES, WHO)
@@ -126,6 +137,7 @@ def test_dciodvfy_finds_no_error(xray, keypoints, masks, tmp_path):
     source = read_source(xray)
     write_segmentation(tmp_path / "seg.dcm", source, masks, STRUCTURE_NAMES, WHO)
     write_report(tmp_path / "sr.dcm", source, keypoints, torch.ones(14), WHO)
-    for name in ("seg.dcm", "sr.dcm"):
+    write_reading(tmp_path / "read.dcm", source, keypoints, "anna")
+    for name in ("seg.dcm", "sr.dcm", "read.dcm"):
         said = subprocess.run(["dciodvfy", str(tmp_path / name)], capture_output=True, text=True, check=False)
         assert not [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")]
