@@ -46,7 +46,9 @@ def as_coco(store: LabelStore, tag: str) -> dict[str, Any]:
                 }
             )  # fmt: skip
         if rows:
-            images.append({"id": number, "file_name": path.relative_to(store.folder).as_posix(), "height": rows, "width": columns})
+            images.append(
+                {"id": number, "file_name": path.relative_to(store.folder).as_posix(), "height": rows, "width": columns}
+            )
     category = {"id": 1, "name": "pelvis", "keypoints": list(LANDMARK_NAMES), "skeleton": []}
     return {"images": images, "annotations": annotations, "categories": [category]}
 
@@ -106,7 +108,7 @@ def from_csv(content: bytes, pictures: Iterable[str], framed: Framed) -> dict[st
 
 
 def picture_of(name: str, pictures: Set[str]) -> str:
-    """A picture's id from its file's name, with its folders as they are here or whatever others it is said to lie in."""
+    """A picture's id from its file's name, with its folders as they are here or whatever others it is said to have."""
     path = PurePosixPath(name.replace("\\", "/"))
     alone = PurePosixPath(path.name)
     ids = [f"{called(one)}{ending}" for one in (path, alone) for ending in ("", suffix_of(Path(path.name)))]

@@ -1,8 +1,8 @@
 """A folder of X-rays and all that was ever said of them.
 
-Pictures lie in the folder or in folders below it and are never touched. Under `labels/PICTURE/` every version of a label
-has a file of its own, `000001.mrk.json`, made once and never written again; there is no index, so none can be lost or
-clobbered. Several processes may write: a number that another has taken is left to it.
+Pictures lie in the folder or in folders below it and are never touched. Under `labels/PICTURE/` every version of a
+label has a file of its own, `000001.mrk.json`, made once and never written again; there is no index, so none can be
+lost or clobbered. Several processes may write: a number that another has taken is left to it.
 """
 
 import json

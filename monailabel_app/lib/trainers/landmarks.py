@@ -67,7 +67,8 @@ class Finetune(TrainTask):
         for picture, path in store.pictures().items():
             version = store.label(picture, FINAL)
             if version is not None and store.finished(picture):
-                found.append(Labelled(path.name, partial(_bright, path), version.keypoints, version.number))
+                name = path.relative_to(store.folder).as_posix()
+                found.append(Labelled(name, partial(_bright, path), version.keypoints, version.number))
         return found
 
 
