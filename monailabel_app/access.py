@@ -38,7 +38,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/datastore/(image|image/info|pixels|label|label/info|versions|readers)", "reader"),
     ("HEAD", r"/datastore/(image|label)", "reader"),
     ("GET", r"/datastore/export", "annotator"),
-    ("PUT", r"/datastore/?(image|label|reopen|import)?", "annotator"),
+    ("PUT", r"/datastore/?(image|label|reopen|import|send)?", "annotator"),
     ("DELETE", r"/datastore/?(image|label)?", "admin"),
     ("POST", r"/infer/[^/]+", "reader"),
     ("POST", r"/activelearning/[^/]+", "annotator"),
@@ -93,8 +93,8 @@ class Gate:
         return cls(users)
 
     def admit(self, authorization: str | None) -> User | None:
-        """Who an Authorization header says one is: `Bearer TOKEN`, or `Basic` with the token as password."""
-        token = _token(authorization or "")
+        """Who an Authorization header says one is."""
+        token = token_of(authorization)
         if token is None:
             return None
         given, found = digest(token), None
@@ -114,8 +114,9 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8")).hexdigest()
 
 
-def _token(authorization: str) -> str | None:
-    kind, _, rest = authorization.strip().partition(" ")
+def token_of(authorization: str | None) -> str | None:
+    """The token of an Authorization header: `Bearer TOKEN`, or `Basic` with the token as password."""
+    kind, _, rest = (authorization or "").strip().partition(" ")
     if kind.lower() == "bearer" and rest.strip():
         return rest.strip()
     if kind.lower() == "basic":

@@ -82,6 +82,22 @@ class Client:
         """The structures of a picture: a NRRD file."""
         return self._send("POST", f"/infer/{MODEL}", {"image": picture, "output": "image"})
 
+    def segmentation(self, picture: str) -> bytes:
+        """The structures of a DICOM picture: a DICOM Segmentation."""
+        return self._send("POST", f"/infer/{MODEL}", {"image": picture, "output": "dicom_seg"})
+
+    def findings(self, picture: str) -> bytes:
+        """The landmarks found on a DICOM picture: a DICOM Structured Report (TID 1500)."""
+        return self._send("POST", f"/infer/{MODEL}", {"image": picture, "output": "dicom_sr"})
+
+    def report(self, picture: str, tag: str = "final") -> bytes:
+        """The newest label of a DICOM picture, likewise."""
+        return self._send("GET", "/datastore/label", {"label": picture, "tag": tag, "format": "dicom_sr"})
+
+    def send(self, picture: str, tag: str = "final") -> int:
+        """Stores that report on the DICOMweb server that the picture came from; the version sent."""
+        return int(self._json("PUT", "/datastore/send", {"image": picture, "tag": tag})["version"])
+
     def add(self, picture: str, path: Path) -> str:
         """Sends a new picture."""
         body, kind = multipart({}, {"file": (path.name, path.read_bytes())})

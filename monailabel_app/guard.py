@@ -33,8 +33,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monailabel_app import access, annotate, asked
 from monailabel_app.access import Gate, User
+from monailabel_app.lib import dicom
 from monailabel_app.lib.datastore import said
+from monailabel_app.lib.dicomweb import Mirror
 from monailabel_app.lib.study import MODEL, Study, TooLarge, grey, read, threads
+from monailabel_app.oidc import Issuer, looks_signed
 from monailabel_app.watch import LOG, Watch, metrics
 from skiagraph.active.agreement import between_readers, report
 from skiagraph.active.exchange import FORMATS, as_coco, as_csv, from_coco, from_csv
@@ -54,7 +57,9 @@ INFERENCES = 2
 """How many run at once."""
 
 SCRATCH = "skiagraph-serve-"
-TYPES = {".json": "application/json", ".csv": "text/csv", ".nrrd": "application/octet-stream"}
+TYPES = {
+    ".json": "application/json", ".csv": "text/csv", ".nrrd": "application/octet-stream", ".dcm": "application/dicom",
+}  # fmt: skip
 Said = Annotated[str, Form()]
 
 
@@ -64,6 +69,8 @@ class Room:
     def __init__(self) -> None:
         self.instance: Any = None
         self.gate = Gate({})
+        self.issuer: Issuer | None = None
+        self.mirror: Mirror | None = None
         self.pool = ThreadPoolExecutor(INFERENCES, thread_name_prefix="infer")
         self.scratch = Path(tempfile.gettempdir())
         self.stopping = False
@@ -83,6 +90,7 @@ ROOM = Room()
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The app loaded and warm before the first request; background jobs ended after the last."""
+    ROOM.issuer = _issuer()
     ROOM.gate = _gate()
     _sweep(Path(tempfile.gettempdir()))
     ROOM.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
@@ -92,9 +100,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     instance.server_mode(True)
     instance.study.current.get()
     ROOM.instance = instance
+    enough = threading.Event()
+    if address := os.environ.get("SKIAGRAPH_DICOMWEB"):
+        folder = instance.study.store.folder
+        ROOM.mirror = Mirror(address, folder, os.environ.get("SKIAGRAPH_DICOMWEB_AUTHORIZATION", ""))
+        threading.Thread(target=ROOM.mirror.watch, args=(enough,), daemon=True).start()
     LOG.info("ready")
     yield
     ROOM.stopping = True
+    enough.set()
     for method in ("train", "batch_infer", "scoring"):
         AsyncTask.stop(method)
     ROOM.pool.shutdown(wait=True, cancel_futures=True)
@@ -118,17 +132,16 @@ class Guarded:
         if scope["type"] != "http":
             return
         request = Request(scope)
-        refused = self._refused(request)
+        refused = self._refused(request, await _whoever(request))
         if refused is not None:
             await refused(scope, receive, send)
             return
         await self.app(scope, _counted(receive, _limit(request)), send)
 
-    def _refused(self, request: Request) -> Response | None:
+    def _refused(self, request: Request, user: User | None) -> Response | None:
         method, path = request.method, request.url.path
         if path in access.PUBLIC or (method in ("GET", "HEAD") and path.startswith(access.PAGE)):
             return None
-        user = ROOM.gate.admit(request.headers.get("authorization"))
         if user is None:
             return _no(
                 401, "say who you are: Authorization: Bearer TOKEN", {"WWW-Authenticate": 'Basic realm="skiagraph"'}
@@ -145,6 +158,15 @@ class Guarded:
             return _no(413, f"at most {_limit(request) // MEGABYTE} MB are taken here", {"Connection": "close"})
         request.state.user = user
         return None
+
+
+async def _whoever(request: Request) -> User | None:
+    """Who asks, by a token of ours or one that the issuer signed; None for a stranger."""
+    said = request.headers.get("authorization")
+    user, token = ROOM.gate.admit(said), access.token_of(said)
+    if user is not None or token is None or ROOM.issuer is None or not looks_signed(token):
+        return user
+    return await asyncio.to_thread(ROOM.issuer.admit, token)
 
 
 def _user(request: Request) -> User:
@@ -235,7 +257,7 @@ async def infer(
     model: str,
     user: Someone,
     image: str = "",
-    output: Literal["json", "image", "all"] | None = None,
+    output: Literal["json", "image", "all", "dicom_seg", "dicom_sr"] | None = None,
     params: Said = "{}",
     file: Annotated[UploadFile | None, File()] = None,
     label: Annotated[UploadFile | None, File()] = None,
@@ -324,14 +346,21 @@ def remove_image(picture: PictureId) -> dict[str, Any]:
 
 @api.get("/datastore/label")
 @api.head("/datastore/label", include_in_schema=False)
-def label_of(request: Request, tag: Tag, author: Annotated[str | None, Query(max_length=64)] = None) -> FileResponse:
-    """The newest label of a picture, as Slicer opens it; `label=ID` or, as MONAI Label's HEAD, `image=ID`."""
+def label_of(
+    request: Request,
+    tag: Tag,
+    author: Annotated[str | None, Query(max_length=64)] = None,
+    format: Literal["markups", "dicom_sr"] = "markups",
+) -> Response:
+    """The newest label of a picture, as Slicer opens it, or as SR; `label=ID` or, as MONAI Label's HEAD, `image=ID`."""
     given = request.query_params
     picture = _picture(given.get("label") or given.get("image") or "")
     store = ROOM.study.store
     version = store.label(picture, tag, author)
     if version is None:
         raise Missing("the picture has no such label")
+    if format == dicom.SR:
+        return _answer({"file": dicom.reading(store.path(picture), version), "params": {}}, dicom.SR)
     path = store.label_file(picture, version)
     return FileResponse(path, media_type="application/json", filename=f"{picture}.mrk.json")
 
@@ -385,6 +414,23 @@ def remove_label(picture: PictureId, tag: Tag, user: Someone) -> dict[str, Any]:
 def reopen(image: Picture, user: Someone) -> dict[str, Any]:
     """Puts a finished picture back among those to be read."""
     return {"image": image, "version": ROOM.study.store.reopen(image, user.name).number}
+
+
+@api.put("/datastore/send")
+def send(image: Picture, tag: Tag, user: Someone) -> dict[str, Any]:
+    """Stores the newest label of a picture as SR on the DICOMweb server that the picture came from."""
+    store = ROOM.study.store
+    version = store.label(image, tag)
+    if ROOM.mirror is None:
+        raise HTTPException(409, "the pictures are of no DICOMweb server; ask for the label as dicom_sr")
+    if version is None:
+        raise Missing("the picture has no such label")
+    path = Path(dicom.reading(store.path(image), version))
+    try:
+        ROOM.mirror.send(path)
+    finally:
+        path.unlink(missing_ok=True)
+    return {"image": image, "tag": tag, "version": version.number}
 
 
 @api.get("/datastore/readers")
@@ -632,7 +678,7 @@ def _answer(result: Mapping[str, Any], output: str | None) -> Response:
     finally:
         if file is not None:
             file.unlink(missing_ok=True)
-    if output == "image":
+    if output in ("image", dicom.SEG, dicom.SR):
         head = {"Content-Disposition": f'attachment; filename="{MODEL}{file.suffix}"'}
         return Response(content, media_type=kind, headers=head)
     parts = {
@@ -715,8 +761,19 @@ def _allowed() -> list[str]:
     return [one for one in os.environ.get("SKIAGRAPH_CORS", "").split(",") if one]
 
 
+def _issuer() -> Issuer | None:
+    address = os.environ.get("SKIAGRAPH_OIDC")
+    if not address:
+        return None
+    return Issuer(
+        address, os.environ.get("SKIAGRAPH_OIDC_AUDIENCE", ""), os.environ.get("SKIAGRAPH_OIDC_ROLES", "roles")
+    )
+
+
 def _gate() -> Gate:
     users, token = os.environ.get("SKIAGRAPH_USERS"), os.environ.get("SKIAGRAPH_TOKEN")
+    if not users and not token and ROOM.issuer is not None:
+        return Gate({})
     if not users and not token:
         raise RuntimeError("no token: set SKIAGRAPH_TOKEN, or SKIAGRAPH_USERS to a file of users")
     gate = Gate.of_token(token) if token else Gate({})

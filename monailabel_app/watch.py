@@ -19,7 +19,7 @@ AT_WORK = Gauge("skiagraph_requests_in_progress", "Requests being answered", reg
 
 _ROUTE = re.compile(
     r"/(info|infer|datastore|activelearning|train|batch|scoring|model|health|metrics|annotate)"
-    r"(/(image|label|versions|readers|export|import|reopen|lease|infer|info|history|rollback|live|ready))?(?=/|$)"
+    r"(/(image|label|versions|readers|export|import|reopen|send|lease|infer|info|history|rollback|live|ready))?(?=/|$)"
 )
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),

@@ -43,6 +43,8 @@ class Server:
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
+    studies: str = ""
+    """Whose X-rays, if not the folder's."""
 
     @property
     def scratch(self) -> Path:
@@ -65,7 +67,14 @@ class Server:
             self.port = free.getsockname()[1]
         self.scratch.mkdir(exist_ok=True)
         code = "from skiagraph.cli import main; main()"
-        arguments = ["serve", str(self.folder), "--port", str(self.port), "--users", str(self.home / "users.json")]
+        arguments = [
+            "serve",
+            self.studies or str(self.folder),
+            "--port",
+            str(self.port),
+            "--users",
+            str(self.home / "users.json"),
+        ]
         environment = {**os.environ, "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1"}
         environment.pop("SKIAGRAPH_TOKEN", None)
         with (self.home / "log").open("ab") as log:

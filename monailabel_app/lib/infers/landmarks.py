@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from monailabel_app.lib import dicom
 from monailabel_app.lib.study import READING, Seen, Study
 from skiagraph.active.labels import Frame, points_from
 from skiagraph.active.refit import completed
@@ -45,7 +46,7 @@ class HipLandmarks(InferTask):
         return str(self.study.shelf.bundle(self.study.shelf.current) / "models" / "model.safetensors")
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-        """A file (markups, or the label map if `output` is `image`) that the caller deletes, and JSON."""
+        """A file that the caller deletes, markups or what `output` names, and JSON."""
         began = time.perf_counter()
         path = Path(request["image"])
         seen = self.study.seen(path, request.get("bone", "bright"))
@@ -68,9 +69,17 @@ class HipLandmarks(InferTask):
         if request.get("pose"):
             pose = seen.pose(points)
             answer["pose"] = None if pose is None else pose_said(pose, points.names)
-        file = label_map(seen) if request.get("output") == "image" else markups(seen, points)
+        file = self._file(request.get("output"), seen, points)
         answer["seconds"] = round(time.perf_counter() - began, 4)
         return file, answer
+
+    def _file(self, output: str | None, seen: Seen, points: Keypoints) -> str:
+        weights = self.study.shelf.bundle(seen.weights).name
+        if output == dicom.SEG:
+            return dicom.segmentation(seen, weights)
+        if output == dicom.SR:
+            return dicom.report(seen, points, weights)
+        return label_map(seen) if output == "image" else markups(seen, points)
 
 
 def markups(seen: Seen, points: Keypoints) -> str:
