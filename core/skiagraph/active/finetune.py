@@ -37,8 +37,8 @@ from skiagraph.volume import Keypoints
 CHECKPOINT, SPLIT = "checkpoint.pt", "split.json"
 VALIDATION = 5
 """Every so many labelled pictures one is kept for validation."""
-AVERAGE = 0.98
-"""Decay a step of the running mean of the weights."""
+AVERAGED = 1 / 6
+"""Of a training's steps: over so many the weights are averaged, the last ones most."""
 KEPT = 400
 """Pictures held in memory, framed; others are read when their turn comes."""
 
@@ -217,7 +217,8 @@ class _State:
 
     @classmethod
     def of(cls, detector: Detector, plan: Plan) -> "_State":
-        mean = AveragedModel(detector.network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE), use_buffers=True)
+        decay = max(0.0, 1 - 1 / (AVERAGED * plan.steps))
+        mean = AveragedModel(detector.network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
         optimiser = torch.optim.AdamW(detector.network.parameters(), plan.rate, weight_decay=1e-4)
         return cls(detector.network, mean, optimiser)
 
