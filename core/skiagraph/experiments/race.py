@@ -34,6 +34,8 @@ from skiagraph.io.files import decoding, read_json, write_json
 from skiagraph.volume import Keypoints
 
 RULES, START, TRAINING, WEIGHTS = "rules.json", "start.json", "training", "weights"
+LOST = 20.0
+"""Millimetres that a landmark counts at most: one found on another bone is lost, however far away that is."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Course:
     """Pictures read before each of its points."""
     clicks: Float[ndarray, "r n"]
     total: Float[ndarray, "r n s"]
-    """Millimetres, summed over the landmarks of a subject."""
+    """Millimetres, each at most `LOST`, summed over the landmarks of a subject."""
     count: Float[ndarray, "r n s"]
     """Of those."""
 
@@ -298,7 +300,7 @@ def _said(points: Keypoints) -> dict[str, list[float] | None]:
 
 def _of(leg: Leg, subject: str) -> tuple[float, float]:
     rows = leg.error[[one == subject for one in leg.subjects]]
-    return float(np.nansum(rows)), float(np.isfinite(rows).sum())
+    return float(np.nansum(np.minimum(rows, LOST))), float(np.isfinite(rows).sum())
 
 
 def _estimated(course: Course, of: Any) -> list[Estimate]:

@@ -31,7 +31,7 @@ class ExperimentActiveLearning:
     """Folder for the set, a folder for each strategy and repeat, and report.html with report.csv."""
     strategies: tuple[str, ...] = tuple(STRATEGIES)
     """Which to try; the others are compared with random."""
-    rounds: int = 3
+    rounds: int = 2
     """Of labelling and training."""
     each: int = 8
     """X-rays labelled in a round."""
@@ -41,11 +41,11 @@ class ExperimentActiveLearning:
     """X-rays to choose from, drawn anew for every repeat from those of the set."""
     click: float = 3.0
     """Millimetres a proposal may be off before the reader moves it."""
-    steps: int = 40
+    steps: int = 60
     """Of each training, which begins with the detector's own weights."""
     batch: int = 4
     """Labelled X-rays a step."""
-    rate: float = 2e-3
+    rate: float = 1e-3
     """Of learning."""
     bundle: Path | None = None
     """The detector to begin with; the one that comes with Skiagraph if not given."""

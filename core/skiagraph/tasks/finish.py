@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skiagraph.active.choosing import STRATEGIES
-from skiagraph.experiments.race import Course, Race
+from skiagraph.experiments.race import LOST, Course, Race
 from skiagraph.experiments.results import Estimate
 from skiagraph.io.files import writing
 from skiagraph.tasks.page import embedded
@@ -35,6 +35,7 @@ def write_report(folder: Path, race: Race, note: str) -> list[Path]:
         .render(
             note=note,
             rules=race.rules,
+            lost=LOST,
             replay=None if race.replay is None else race.replay.folder.name,
             tested=len(race.tested),
             subjects=len({one.subject for one in race.tested}),
