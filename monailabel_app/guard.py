@@ -274,6 +274,8 @@ async def infer(
         raise HTTPException(403, "saving asks for the role annotator")
     if file is not None and wanted.get("save_label"):
         raise HTTPException(400, "only what is found on a picture of the study can be saved")
+    if wanted.get("save_label") and output in ("image", dicom.SEG, dicom.SR):
+        raise HTTPException(400, "what is saved are points; ask for output=json or all")
     loop = asyncio.get_running_loop()
 
     def work() -> Response:

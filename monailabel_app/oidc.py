@@ -38,8 +38,7 @@ class Issuer:
     """Where they say the role; dots lead into claims within claims."""
 
     def __post_init__(self) -> None:
-        where = urlsplit(self.address)
-        if where.scheme != "https" and not (where.scheme == "http" and where.hostname in LOCAL):
+        if not _private(self.address):
             raise ValueError(f"the issuer {self.address!r} is not at https://; anybody between could make its keys")
         if not self.audience:
             raise ValueError("say for whom the issuer's tokens are: --audience, as they have it under aud")
@@ -67,9 +66,15 @@ class Issuer:
         place = f"{self.address.rstrip('/')}/.well-known/openid-configuration"
         with urllib.request.urlopen(place, timeout=PATIENCE) as answer:
             said = json.loads(answer.read(1 << 20))
-        if said["issuer"] != self.address:
-            raise ValueError("the issuer calls itself something else")
+        if said["issuer"] != self.address or not _private(said["jwks_uri"]):
+            raise ValueError("the issuer calls itself something else, or its keys are where anybody could change them")
         return jwt.PyJWKClient(said["jwks_uri"], timeout=PATIENCE)
+
+
+def _private(address: str) -> bool:
+    """Whether nobody between can change what comes from there."""
+    where = urlsplit(address)
+    return where.scheme == "https" or (where.scheme == "http" and where.hostname in LOCAL)
 
 
 def looks_signed(token: str) -> bool:

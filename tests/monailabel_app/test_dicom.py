@@ -83,4 +83,7 @@ def test_what_is_no_dicom_has_no_report_and_says_so(hospital):
     with pytest.raises(Refused) as refused:
         client.send("patient0:DX")
     assert refused.value.status == 409
+    with pytest.raises(Refused, match="points") as refused:
+        client._inferred({"image": "patient0:DX", "output": "dicom_sr"}, None, {"save_label": True}, {})
+    assert refused.value.status == 400
     assert not list(hospital.scratch.rglob("*.dcm"))

@@ -46,7 +46,7 @@ class HipLandmarks(InferTask):
         return str(self.study.shelf.bundle(self.study.shelf.current) / "models" / "model.safetensors")
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-        """A file that the caller deletes, markups or what `output` names, and JSON."""
+        """A file that the caller deletes, markups or what `output` names, none for `json` alone; and JSON."""
         began = time.perf_counter()
         path = Path(request["image"])
         seen = self.study.seen(path, request.get("bone", "bright"))
@@ -69,7 +69,8 @@ class HipLandmarks(InferTask):
         if request.get("pose"):
             pose = seen.pose(points)
             answer["pose"] = None if pose is None else pose_said(pose, points.names)
-        file = self._file(request.get("output"), seen, points)
+        wanted = request.get("output")
+        file = None if wanted == "json" and not request.get("save_label") else self._file(wanted, seen, points)
         answer["seconds"] = round(time.perf_counter() - began, 4)
         return file, answer
 
