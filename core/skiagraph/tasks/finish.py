@@ -91,15 +91,18 @@ def _verdicts(courses: dict[str, Course]) -> list[str]:
     better = [name for name, apart in rivals.items() if apart.high < 0]
     worse = [name for name, apart in rivals.items() if apart.low > 0]
     alike = [name for name in rivals if name not in (*better, *worse)]
-    return [
+    said = [
         f"{what}: {', '.join(names)}."
         for what, names in (
-            ("Better than random, over all rounds, beyond chance", better),
+            ("Better than random over all rounds, by its interval", better),
             ("Not told from random", alike),
-            ("Worse than random, beyond chance", worse),
+            ("Worse than random over all rounds, by its interval", worse),
         )
         if names
     ]
+    if min(one.total.shape[0] for one in courses.values()) == 1:
+        said.append("One repeat alone: whether other pools and orders would say the same is not known.")
+    return said
 
 
 def _rows(

@@ -124,8 +124,10 @@ def test_a_strategy_is_better_only_if_it_is_beyond_chance(race):
     for way, errors in ((BASELINE, [5.0, 4.0]), ("hybrid", [4.0, 3.0]), ("diversity", [5.0, 4.0])):
         put(way, errors)
     said = "\n".join(lines(race))
-    assert "Better than random, over all rounds, beyond chance: hybrid." in said
+    assert "Better than random over all rounds, by its interval: hybrid." in said
     assert "Not told from random: diversity." in said
+    assert "One repeat alone" not in said
+    assert "One repeat alone" in lines(replace(race, rules=replace(RULES, repeats=1)))[-1]
     assert "implausibility   not run" in said
     page, table = write_report(race.folder, race, "A stand-in.")
     assert "A stand-in." in page.read_text(encoding="utf-8")
