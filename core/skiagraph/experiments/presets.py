@@ -23,6 +23,12 @@ RADIOGRAPH = Cone(("ap",), 12.0, Aim(shift=25.0, roll=5.0))
 PELPHIX = Cone(tuple(VIEWS), 15.0, Aim(shift=30.0, roll=10.0))
 """A cone around each standard view."""
 
+OBLIQUES = tuple(
+    f"{side}_{name}"
+    for side in ("left", "right")
+    for name in ("obturator_oblique", "iliac_oblique", "obturator_inlet", "teardrop")
+)
+
 HIP = Recipe(
     "hip",
     LANDMARK_NAMES,
@@ -48,6 +54,24 @@ A radiograph takes some 2.5 to 5 µGy at the panel, and its pixels are binned fr
 384: on pixels of 1.1 mm that is 50 to 150 times the thousand photons exposure control aims at in a C-arm's 0.3 mm.
 The dose is drawn from far below that, since pictures of large patients are not without noise.
 """
+
+HIP_VIEWS = replace(
+    HIP,
+    name="hip-views",
+    views=Mixture(
+        (
+            (0.2, TubeInFront(RADIOGRAPH)),
+            (0.3, Cone(("ap", "inlet", "outlet"), 12.0, Aim(shift=25.0, roll=7.0))),
+            (0.25, Cone(OBLIQUES, 12.0, Aim(shift=25.0, roll=7.0))),
+            (0.25, SolidAngle((-50.0, 50.0), (-45.0, 40.0), Aim(shift=25.0, roll=7.0))),
+        )
+    ),
+    devices=DevicePrior((950.0, 1150.0), (0.74, 0.86), (380.0, 430.0)),
+    collimator=Collimator(chance=0.0),
+    reference="AP radiographs, cones around AP, inlet, outlet and the obliques, and the part of the sphere between "
+    "them, in shares of ours; panels that show most of a pelvis",
+)
+"""The whole pelvis from wherever a surgeon looks at it: what a generator of X-rays learns views from."""
 
 HIP_SYNTHEX = replace(
     HIP,
@@ -105,7 +129,9 @@ def at_poses(recipe: Recipe, device: CArm, rotation: float = 0.0, translation: f
     )
 
 
-PRESETS: dict[str, Recipe] = {recipe.name: recipe for recipe in (HIP, HIP_AP, HIP_SYNTHEX, HIP_HARDWARE, TOOL, COVID)}
+PRESETS: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (HIP, HIP_AP, HIP_VIEWS, HIP_SYNTHEX, HIP_HARDWARE, TOOL, COVID)
+}
 
 
 def preset(name: str) -> Recipe:
