@@ -356,6 +356,12 @@ class View:
         last = there.origin + (self.size[1] - 1) * there.u_step
         return View(there.source, last, -there.u_step, there.v_step, self.size)
 
+    def mirrored(self) -> "View":
+        """A mirror image's view: of a body mirrored in the plane x = 0, pixel (u, v) becomes (columns - 1 - u, v)."""
+        there = self.moved(torch.diag(float64([-1.0, 1.0, 1.0, 1.0])))
+        return View(there.source, there.origin + (self.size[1] - 1) * there.u_step, -there.u_step, there.v_step,
+                    self.size)  # fmt: skip
+
     def half_turned(self) -> "View":
         """The same exposure with its picture turned by half: pixel (u, v) becomes (columns - 1 - u, rows - 1 - v)."""
         rows, columns = self.size
@@ -377,6 +383,22 @@ class View:
             torch.stack([getattr(view, part) for view in views]) for part in ("source", "origin", "u_step", "v_step")
         )
         return cls(source, origin, u_step, v_step, views[0].size)
+
+
+def meeting(views: Sequence[View], uv: Float64[Tensor, "n p 2"]) -> Float64[Tensor, "p 3"]:
+    """The points nearest to their rays in several single views, given the pixels they were seen on.
+
+    Raises GeometryError if all rays of a point run along one line.
+    """
+    normal, moment = torch.zeros(uv.shape[1], 3, 3, dtype=torch.float64), torch.zeros(uv.shape[1], 3, 1).double()
+    for view, seen in zip(views, uv):
+        along = view.on_panel(seen) - view.source
+        along = along / along.norm(dim=-1, keepdim=True)
+        across = torch.eye(3, dtype=torch.float64) - along[:, :, None] * along[:, None]
+        normal, moment = normal + across, moment + across @ view.source[:, None]
+    if bool((torch.linalg.eigvalsh(normal)[:, 0] < 1e-9 * len(views)).any()):
+        raise GeometryError(f"{len(views)} views whose rays meet nowhere; give two or more from different places")
+    return torch.linalg.solve(normal, moment)[..., 0]
 
 
 def box_around(mask: Bool[Tensor, "k j i"]) -> tuple[slice, slice, slice] | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from skiagraph.carm import CArm, angles_of, beam, clinical
 from skiagraph.errors import DataError, GeometryError
-from skiagraph.geometry import Point, View, rotation
+from skiagraph.geometry import Point, View, rigid, rotation
 from skiagraph.volume import Landmarks
 
 Frame = Literal["pelvis", "table"]
@@ -86,6 +86,16 @@ class PelvicFrame:
 HEADS = ("left_femoral_head", "right_femoral_head")
 SPINES = ("left_anterior_superior_iliac_spine", "right_anterior_superior_iliac_spine")
 NOTCHES = ("left_greater_sciatic_notch", "right_greater_sciatic_notch")
+
+
+def pelvis_from_world(landmarks: Landmarks) -> Float64[Tensor, "4 4"]:
+    """The motion that brings the world to a pelvis's own axes, zero midway between its femoral heads.
+
+    Raises DataError if one of the six landmarks is missing.
+    """
+    frame = PelvicFrame.of(landmarks)
+    middle = (landmarks[HEADS[0]] + landmarks[HEADS[1]]) / 2
+    return rigid(frame.world_from_pelvis.T, middle, -middle)
 
 
 @dataclass(frozen=True)

@@ -74,16 +74,16 @@ class CoderNetwork(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions whose answer is added."""
+    """Two convolutions, of volumes or of pictures, whose answer is added."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, convolution: type[nn.Conv2d] | type[nn.Conv3d] = nn.Conv3d) -> None:
         super().__init__()
         self.norm = PixelNorm()
-        self.first = nn.Conv3d(channels, channels, 3, padding=1)
-        self.second = nn.Conv3d(channels, channels, 3, padding=1)
+        self.first = convolution(channels, channels, 3, padding=1)
+        self.second = convolution(channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
 
-    def forward(self, x: Float[Tensor, "b c k j i"]) -> Float[Tensor, "b c k j i"]:
+    def forward(self, x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *n"]:
         """Itself and a little more."""
         more: Tensor = self.second(silu(self.first(silu(self.norm(x)))))
         return x + more
@@ -92,7 +92,7 @@ class Residual(nn.Module):
 class PixelNorm(nn.Module):
     """Every voxel's numbers brought to a mean square of 1, whatever its neighbours have. Karras 2018, section 4.2."""
 
-    def forward(self, x: Float[Tensor, "b c k j i"]) -> Float[Tensor, "b c k j i"]:
+    def forward(self, x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *n"]:
         """Scaled."""
         return x * (x.square().mean(dim=1, keepdim=True) + 1e-6).rsqrt()
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from skiagraph.errors import ModelError
 from skiagraph.generate.autoencoder import Coder
-from skiagraph.generate.ct import CtGenerator, Drift, Latents
+from skiagraph.generate.ct import CtGenerator, Drift
+from skiagraph.generate.flow import Latents
 from skiagraph.generate.frame import Frame
 from skiagraph.generate.quality import Norm, Range
 from skiagraph.io.files import decoding, read_json, there, write_json, writing

@@ -15,7 +15,7 @@ from torch.nn.functional import avg_pool3d, one_hot
 
 from skiagraph.errors import ModelError
 from skiagraph.generate.autoencoder import Coder, CoderNetwork, decoded
-from skiagraph.generate.flow import TIMES, guided, walked
+from skiagraph.generate.flow import TIMES, Latents, guided, walked
 from skiagraph.generate.frame import CLASSES, Frame
 from skiagraph.generate.quality import Judged, Norm, judged
 from skiagraph.generate.traits import COUNT, Traits
@@ -84,26 +84,6 @@ def told(index: UInt8[Tensor, "b k j i"], shrink: int) -> Float[Tensor, "b g z y
     """A label map as the network is told it."""
     share = avg_pool3d(one_hot(index.long(), CLASSES).movedim(-1, 1).float(), shrink)
     return torch.cat([torch.ones_like(share[:, :1]), share], dim=1)
-
-
-@dataclass(frozen=True)
-class Latents:
-    """How the latents of real bodies are spread, so that the network works on numbers of mean 0 and deviation 1."""
-
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-    def standard(self, latent: Float[Tensor, "*b c z y x"]) -> Float[Tensor, "*b c z y x"]:
-        """Of mean 0 and deviation 1."""
-        return (latent - _column(self.mean, latent)) / _column(self.deviation, latent)
-
-    def natural(self, latent: Float[Tensor, "*b c z y x"]) -> Float[Tensor, "*b c z y x"]:
-        """As the autoencoder made them."""
-        return latent * _column(self.deviation, latent) + _column(self.mean, latent)
-
-
-def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None, None]
 
 
 @dataclass(frozen=True, eq=False)

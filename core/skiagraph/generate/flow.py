@@ -5,6 +5,7 @@ t = 1 to 0 with the steps of diffusers' scheduler.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,27 @@ Velocity = Callable[[Float[Tensor, "b *n"], Float[Tensor, "b"]], Float[Tensor, "
 """What the network says of (x_t, t)."""
 TIMES = 1000
 """Times the networks are told run from 0 to this."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """How the latents learned from are spread, so that a network works on numbers of mean 0 and deviation 1."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    axes: int = 3
+    """Of space: 3 for bodies, 2 for pictures."""
+
+    def standard(self, latent: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Of mean 0 and deviation 1."""
+        return (latent - self._column(self.mean, latent)) / self._column(self.deviation, latent)
+
+    def natural(self, latent: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """As the autoencoder made them."""
+        return latent * self._column(self.deviation, latent) + self._column(self.mean, latent)
+
+    def _column(self, values: tuple[float, ...], like: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device).reshape(-1, *[1] * self.axes)
 
 
 def drawn_times(count: int, rng: torch.Generator, middle: float = 0.0) -> Float[Tensor, "b"]:

@@ -32,6 +32,7 @@ from skiagraph.tasks.sim2real import ExperimentSim2Real
 from skiagraph.tasks.task import Report, Task, perform, silent
 from skiagraph.tasks.train_ct_diffusion import TrainCtDiffusion
 from skiagraph.tasks.train_detector import TrainDetector
+from skiagraph.tasks.train_xray_diffusion import TrainXrayDiffusion
 from skiagraph.tasks.views import Views
 
 TASKS: dict[str, type[Any]] = {
@@ -52,6 +53,7 @@ TASKS: dict[str, type[Any]] = {
         DataCheck,
         GenerateCt,
         TrainCtDiffusion,
+        TrainXrayDiffusion,
         TrainDetector,
         Detect,
         Evaluate,

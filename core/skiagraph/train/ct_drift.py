@@ -12,8 +12,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from skiagraph.factory.chance import choice, generator_for, uniform
 from skiagraph.generate.autoencoder import CoderNetwork, encoded
-from skiagraph.generate.ct import Drift, DriftNetwork, Latents, told
-from skiagraph.generate.flow import drawn_times, noised
+from skiagraph.generate.ct import Drift, DriftNetwork, told
+from skiagraph.generate.flow import Latents, drawn_times, noised
 from skiagraph.generate.frame import Framed
 from skiagraph.generate.traits import Traits
 from skiagraph.train.course import Course, Progress, device, precision

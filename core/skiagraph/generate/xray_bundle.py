@@ -1,0 +1,90 @@
+"""The X-ray generator on disk: a bundle of values that say how its networks are built, and their weights.
+
+As with the others', nothing that a bundle names is run. The U-Net lies in a folder of its own as diffusers writes and
+reads it, in files of no more than 15 MB; what stands around it, and the autoencoder, in one file. Weights have 16 bits.
+"""
+
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from skiagraph.errors import ModelError
+from skiagraph.generate.flow import Latents
+from skiagraph.generate.xray import XrayDrift, XrayGenerator
+from skiagraph.generate.xray_coder import XrayCoder
+from skiagraph.io.files import decoding, read_json, there, write_json, writing, writing_together
+
+CONFIG, WEIGHTS, UNET = Path("configs/inference.json"), Path("models/model.safetensors"), Path("models/unet")
+WANTED = "an X-ray generator's bundle: a folder with configs/inference.json, models/model.safetensors and models/unet"
+LARGEST = "15MB"
+
+
+def write_xray_generator(folder: Path, generator: XrayGenerator, drift: XrayDrift) -> list[Path]:
+    """A generator, whose diffusion network was built by `drift`, as a bundle; the files written."""
+    parts = {"coder": generator.coder, "asked": generator.drift.asked}
+    weights = {
+        f"{part}.{name}": value.detach().to(torch.float16).contiguous()
+        for part, network in parts.items()
+        for name, value in network.state_dict().items()
+    }
+    with writing(folder / WEIGHTS) as part:
+        save_file(weights, part)
+    for old in (folder / UNET).glob("*"):
+        old.unlink()
+    with writing_together(folder) as stage:
+        deepcopy(generator.drift.unet).half().save_pretrained(stage / UNET, max_shard_size=LARGEST)
+    config: dict[str, Any] = {
+        "coder": asdict(generator.built),
+        "drift": asdict(drift),
+        "latents": asdict(generator.latents),
+        "size": generator.size,
+        "steps": generator.steps,
+        "guidance": generator.guidance,
+    }
+    write_json(folder / CONFIG, config)
+    return [folder / CONFIG, folder / WEIGHTS, *sorted((folder / UNET).iterdir())]
+
+
+def read_xray_generator(folder: Path) -> XrayGenerator:
+    """The generator of a bundle. Raises DataError if it is no bundle, ModelError if its parts do not fit together."""
+    there(folder, WANTED)
+    config = read_json(folder / CONFIG, WANTED)
+    with decoding(folder / CONFIG, WANTED):
+        built, drift = XrayCoder(**_frozen(config["coder"])), XrayDrift(**_frozen(config["drift"]))
+        latents = Latents(**_frozen(config["latents"]))
+        size, steps, guidance = int(config["size"]), int(config["steps"]), float(config["guidance"])
+    there(folder / WEIGHTS, WANTED)
+    with decoding(folder / UNET, "the weights of an X-ray generator"):
+        around = _floats(load_file(folder / WEIGHTS))
+        inside = {k: v for path in sorted((folder / UNET).glob("*.safetensors")) for k, v in load_file(path).items()}
+    coder, network = built.build(), drift.build(built.latent)
+    try:
+        coder.load_state_dict(_under("coder.", around))
+        network.asked.load_state_dict(_under("asked.", around))
+        network.unet.load_state_dict(_floats(inside))
+    except RuntimeError as error:
+        raise ModelError(f"the weights of {folder} are not of the networks it describes; get it again") from error
+    return XrayGenerator(coder.eval(), network.eval(), latents, built, size, steps, guidance)
+
+
+def drift_of(folder: Path) -> XrayDrift:
+    """How the diffusion network of a bundle is built."""
+    config = read_json(folder / CONFIG, WANTED)
+    with decoding(folder / CONFIG, WANTED):
+        return XrayDrift(**_frozen(config["drift"]))
+
+
+def _under(prefix: str, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def _floats(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.float() for name, value in weights.items()}
+
+
+def _frozen(said: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}

@@ -1,0 +1,139 @@
+"""`skiagraph train-xray-diffusion`: a generator of labelled X-rays from labelled X-rays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import tyro
+
+from skiagraph.errors import DataError
+from skiagraph.factory.reading import SampleSet
+from skiagraph.generate.xray import XrayDrift, XrayGenerator
+from skiagraph.generate.xray_bundle import drift_of, read_xray_generator, write_xray_generator
+from skiagraph.generate.xray_coder import XrayCoder
+from skiagraph.io.files import write_json
+from skiagraph.tasks.task import Report, silent
+from skiagraph.train.album import Album, kept_album
+from skiagraph.train.course import follow
+from skiagraph.train.xray_coder import XrayCoderCourse, XrayCoderRegimen
+from skiagraph.train.xray_drift import XrayDriftCourse, XrayDriftRegimen, encode_album, spread_of
+
+
+@dataclass(frozen=True)
+class XraySize:
+    """A generator's size: what a machine has time and memory for."""
+
+    pixels: int
+    """Rows and columns of the pictures."""
+    coder: XrayCoderRegimen
+    drift: XrayDriftRegimen
+
+
+XRAY_SIZES = {
+    "cpu": XraySize(
+        256,
+        XrayCoderRegimen(XrayCoder((48, 96, 128), latent=16), piece=128, batch=8, steps=3000),
+        XrayDriftRegimen(XrayDrift((64, 128, 224), (False, False, True), layers=1), batch=12, steps=5000),
+    ),
+    "gpu": XraySize(
+        384,
+        XrayCoderRegimen(XrayCoder((64, 128, 192), latent=16), piece=192, batch=16, steps=6000),
+        XrayDriftRegimen(XrayDrift((128, 224, 288), (False, True, True), layers=2), batch=64, steps=12000),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TrainXrayDiffusion:
+    """Train a generator of labelled X-rays from any view. Run it again to go on where it was stopped."""
+
+    command: ClassVar[str] = "train-xray-diffusion"
+
+    output: tyro.conf.Positional[Path]
+    """Folder of the bundle; the pictures made ready, the checkpoints and the curves stay in it."""
+    samples: tuple[Path, ...] = ()
+    """Sets made by `skiagraph make-samples`, several X-rays of each body, such as --preset hip-views: their train split
+    is learned, their val split watched, their test split left alone."""
+    leave_out: tuple[str, ...] = ()
+    """Bodies of the train split that are not learned either, by name."""
+    size: Literal["cpu", "gpu"] = "cpu"
+    """How large: cpu, 256 x 256, is an hour or two on two cores; gpu, 384 x 384, needs one."""
+    start: Path | None = None
+    """Another generator's bundle to begin with: its autoencoder is kept as it is, its diffusion network goes on."""
+    coder_steps: int | None = None
+    """Steps of the autoencoder; the size's own if not given."""
+    drift_steps: int | None = None
+    """Steps of the diffusion network."""
+    seed: int = 0
+    """Draws first weights and the order of learning."""
+    every: int = 250
+    """Steps between checkpoints."""
+
+    @property
+    def record(self) -> Path:
+        """In the bundle."""
+        return self.output / "run.json"
+
+    def run(self, report: Report = silent) -> list[Path]:
+        """Do what is left to do; the bundle's files."""
+        size, sets = self._size(), tuple(SampleSet(folder) for folder in self.samples)
+        known, held = (self._album(sets, split, size.pixels, report) for split in ("train", "val"))
+        left = tuple(name not in self.leave_out for name in known.names)
+        if not all(left):
+            known = known.chosen(left)
+        begun = None if self.start is None else read_xray_generator(self.start)
+        coder, latents = (None, None) if begun is None else (begun.coder, begun.latents)
+        if coder is None:
+            first = XrayCoderCourse(size.coder, known, held, self.seed)
+            follow(first, size.coder.steps, self.every, self.output / "coder", report)
+            coder = first.kept
+        shrink = size.coder.coder.shrink
+        lessons, unseen = (encode_album(coder, album, shrink, report) for album in (known, held))
+        latents = latents or spread_of(lessons)
+        second = XrayDriftCourse(size.drift, (lessons,), unseen, latents, self.seed)
+        if begun is not None:
+            second.begin_with(begun.drift.state_dict())
+        follow(second, size.drift.steps, self.every, self.output / "drift", report)
+        write_json(self.output / "learned_from.json", manifest(sets, known, held))
+        generator = XrayGenerator(coder.cpu(), second.kept, latents, size.coder.coder, size.pixels)
+        return write_xray_generator(self.output, generator, size.drift.drift)
+
+    def _album(self, sets: Sequence[SampleSet], split: str, pixels: int, report: Report) -> Album:
+        if not sets:
+            raise DataError("no X-rays to learn from; give --samples")
+        home = self.output / "pictures"
+        return Album.joined(
+            [
+                kept_album(home / f"{number}-{split}.safetensors", one, split, pixels, report)
+                for number, one in enumerate(sets)
+            ]
+        )
+
+    def _size(self) -> XraySize:
+        size = XRAY_SIZES[self.size]
+        coder = replace(size.coder, steps=self.coder_steps or size.coder.steps)
+        drift = replace(size.drift, steps=self.drift_steps or size.drift.steps)
+        if self.start is not None:
+            begun = read_xray_generator(self.start)
+            coder, drift = replace(coder, coder=begun.built), replace(drift, drift=drift_of(self.start))
+            size = replace(size, pixels=begun.size)
+        return replace(size, coder=coder, drift=drift)
+
+
+def manifest(sets: Sequence[SampleSet], known: Album, held: Album) -> dict[str, Any]:
+    """Whom a generator has learned, whom it has not, and the hashes of all that was there to see."""
+    return {
+        "learned": sorted(set(known.names)),
+        "held_out": sorted(set(held.names)),
+        "x_rays": {"learned": len(known), "held_out": len(held)},
+        "sets": [
+            {
+                "folder": one.folder.name,
+                "sources": one.card["sources"],
+                "untouched": sorted(who["name"] for who in one.card["order"]["subjects"] if who["split"] == "test"),
+                "shards": {shard["name"]: shard["sha256"] for shard in one.card["shards"]},
+            }
+            for one in sets
+        ],
+    }
