@@ -113,9 +113,7 @@ def heatmaps(
     return visible[..., None, None] * down[..., :, None] * right[..., None, :]
 
 
-def peaks(
-    maps: Float[Tensor, "p y x"], size: tuple[int, int]
-) -> tuple[Float64[Tensor, "p 2"], Float[Tensor, "p"]]:
+def peaks(maps: Float[Tensor, "p y x"], size: tuple[int, int]) -> tuple[Float64[Tensor, "p 2"], Float[Tensor, "p"]]:
     """Where each map's Gaussian stands, in pixels of a picture of so many (rows, columns), and how high it is.
 
     Along each axis the parabola through the logarithms of the highest value and its neighbours, which for a Gaussian is

@@ -2,7 +2,8 @@
 
 A latent pixel stands for 8 x 8 pixels of the picture and of every mask, as in `skiagraph.generate.autoencoder`, whose
 two-dimensional twin this is: normalised pixel by pixel, it serves pictures of any size. Masks overlap, so each is a
-channel of its own.
+channel of its own. What is added along the way is normalised, but nothing that only passes: from picture to latent and
+back leads a way that is linear, on which brightness is learned first.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from skiagraph.anatomy import STRUCTURE_NAMES
-from skiagraph.generate.autoencoder import PixelNorm, Residual
+from skiagraph.generate.autoencoder import Residual
 
 CHANNELS = 1 + len(STRUCTURE_NAMES)
 """The picture, and each mask."""
 CORNERS = 4
 """Pixels that the first layer takes for one: two along each axis."""
+SURE = -6.0
+"""The logarithm of the latents' variance to begin with: little, or their noise drowns what there is to learn."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,13 @@ class XrayCoderNetwork(nn.Module):
         for here, there in zip(coder.channels, coder.channels[1:]):
             down += [flat(here, there, 4, stride=2, padding=1), Residual(there, flat)]
             up = [Residual(there, flat), nn.Upsample(scale_factor=2), flat(there, here, 3, padding=1), *up]
-        self.down = nn.Sequential(*down, Residual(last, flat), PixelNorm(), flat(last, 2 * coder.latent, 1))
+        self.down = nn.Sequential(*down, Residual(last, flat), flat(last, 2 * coder.latent, 1))
         self.up = nn.Sequential(
-            flat(coder.latent, last, 3, padding=1), Residual(last, flat), *up, Residual(first, flat), PixelNorm(),
+            flat(coder.latent, last, 3, padding=1), Residual(last, flat), *up, Residual(first, flat),
             flat(first, CHANNELS * CORNERS, 3, padding=1),
         )  # fmt: skip
+        with torch.no_grad():
+            self.down[-1].bias[coder.latent :] = SURE  # type: ignore[index]
 
     def encode(self, stacked: Float[Tensor, "b c v u"]) -> tuple[Float[Tensor, "b l y x"], Float[Tensor, "b l y x"]]:
         """Mean and deviation of the latents."""

@@ -24,7 +24,7 @@ class XrayCoderRegimen:
     piece: int = 128
     """Pixels along an axis of what is learned at once."""
     batch: int = 8
-    rate: float = 2e-3
+    rate: float = 1e-3
     steps: int = 3000
     edges: float = 1.0
     """Of the difference between the steps from pixel to pixel, along both axes."""

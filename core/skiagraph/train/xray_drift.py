@@ -29,7 +29,7 @@ class XrayDriftRegimen:
 
     drift: XrayDrift
     batch: int = 16
-    rate: float = 5e-4
+    rate: float = 4e-4
     steps: int = 6000
     unseen: float = 0.15
     """How often the view is kept from the network."""
