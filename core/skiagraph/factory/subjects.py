@@ -24,6 +24,7 @@ log = logging.getLogger("skiagraph")
 LABELS_ENDING = "_labels"
 
 CT_BUNDLE = "ct_latent_diffusion"
+XRAY_BUNDLE = "xray_view_diffusion"
 
 VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
@@ -166,6 +167,14 @@ def the_generator() -> Path:
     found = shipped("models", CT_BUNDLE, source="models")
     if found is None:
         raise DataError(f"no models/{CT_BUNDLE} is installed; train one with `skiagraph train-ct-diffusion`")
+    return found
+
+
+def the_xray_generator() -> Path:
+    """The X-ray generator that comes with Skiagraph. Raises DataError if this installation has none."""
+    found = shipped("models", XRAY_BUNDLE, source="models")
+    if found is None:
+        raise DataError(f"no models/{XRAY_BUNDLE} is installed; train one with `skiagraph train-xray-diffusion`")
     return found
 
 

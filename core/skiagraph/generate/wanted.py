@@ -137,6 +137,15 @@ def peaks(maps: Float[Tensor, "p y x"], size: tuple[int, int]) -> tuple[Float64[
     return (torch.stack([x, y], dim=-1) + 0.5) * scale - 0.5, height
 
 
+def rivals(maps: Float[Tensor, "p y x"]) -> Float[Tensor, "p"]:
+    """The highest value of each map further than three `SIGMA` from its highest."""
+    tall, wide = maps.shape[-2:]
+    at = maps.flatten(1).argmax(dim=1)
+    v, u = torch.meshgrid(torch.arange(tall), torch.arange(wide), indexing="ij")
+    away = (v - (at // wide)[:, None, None]) ** 2 + (u - (at % wide)[:, None, None]) ** 2
+    return torch.where(away > (3 * SIGMA) ** 2, maps, -torch.inf).flatten(1).amax(dim=1)
+
+
 def _heatmaps_of(keypoints: Keypoints, size: tuple[int, int], lattice: tuple[int, int]) -> Float[Tensor, "p y x"]:
     uv, visible = torch.zeros(POINTS, 2, dtype=torch.float64), torch.zeros(POINTS, dtype=torch.bool)
     for place, name in enumerate(LANDMARK_NAMES):

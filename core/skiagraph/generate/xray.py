@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from skiagraph.anatomy import LANDMARK_NAMES
 from skiagraph.errors import DataError
 from skiagraph.generate.flow import TIMES, Latents, guided, walked
-from skiagraph.generate.wanted import GIVEN, NUMBERS, POINTS, RAYS, Wanted, numbers, peaks, rays
+from skiagraph.generate.wanted import GIVEN, NUMBERS, POINTS, RAYS, Wanted, numbers, peaks, rays, rivals
 from skiagraph.generate.xray_coder import XrayCoder, XrayCoderNetwork, apart
 from skiagraph.geometry import View
 from skiagraph.volume import Keypoints
@@ -84,7 +84,7 @@ class XrayDriftNetwork(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Radiograph:
+class MadeXray:
     """A generated X-ray with its labels."""
 
     picture: Float[Tensor, "v u"]
@@ -94,6 +94,8 @@ class Radiograph:
     keypoints: Keypoints
     heights: Float[Tensor, "p"]
     """Of each landmark's Gaussian: 1 as learned, 0 for none."""
+    rivals: Float[Tensor, "p"]
+    """The highest value that is not beside that Gaussian's peak: 0 as learned."""
     masks: Bool[Tensor, "m v u"]
     """In the order of `skiagraph.anatomy.STRUCTURE_NAMES`."""
 
@@ -117,9 +119,7 @@ class XrayGenerator:
         """Rows and columns of latents."""
         return (self.size // self.built.shrink,) * 2
 
-    def __call__(
-        self, wanted: Sequence[Wanted], rngs: Sequence[torch.Generator], progress: Progress
-    ) -> list[Radiograph]:
+    def __call__(self, wanted: Sequence[Wanted], rngs: Sequence[torch.Generator], progress: Progress) -> list[MadeXray]:
         """An X-ray of each; the same for the same generators of noise on the same machine.
 
         Raises DataError for views of another size than the generator's.
@@ -144,7 +144,7 @@ class XrayGenerator:
 
     def _together(
         self, wanted: Sequence[Wanted], rngs: Sequence[torch.Generator], progress: Progress
-    ) -> list[Radiograph]:
+    ) -> list[MadeXray]:
         here = next(self.drift.parameters()).device
         views = View.stack([one.view for one in wanted])
         channels = len(self.latents.mean) + POINTS
@@ -173,8 +173,9 @@ class XrayGenerator:
 
 def _read(
     picture: Float[Tensor, "v u"], masks: Bool[Tensor, "m v u"], maps: Float[Tensor, "p y x"], view: View
-) -> Radiograph:
+) -> MadeXray:
     uv, heights = peaks(maps, view.size)
     rows, columns = view.size
     inside = ((uv >= -0.5) & (uv <= torch.tensor([columns, rows]) - 0.5)).all(dim=-1)
-    return Radiograph(picture, view, Keypoints(LANDMARK_NAMES, uv, (heights > SEEN) & inside), heights, masks)
+    keypoints = Keypoints(LANDMARK_NAMES, uv, (heights > SEEN) & inside)
+    return MadeXray(picture, view, keypoints, heights, rivals(maps), masks)

@@ -12,11 +12,13 @@ from skiagraph.factory.cluster import make_on_ray
 from skiagraph.factory.making import make_here
 from skiagraph.factory.order import Order
 from skiagraph.factory.recipe import Fidelity
-from skiagraph.factory.subjects import people, posed, showing
+from skiagraph.factory.subjects import people, posed, showing, the_xray_generator
+from skiagraph.factory.xrays import make_xrays, xray_order
+from skiagraph.generate.xray_bundle import read_xray_generator
 from skiagraph.io.datasets.registry import read_poses
 from skiagraph.tasks.task import Report, silent
 
-Source = Literal["phantoms", "ct-diffusion"]
+Source = Literal["phantoms", "ct-diffusion", "xray-diffusion"]
 SOURCES: dict[Source, tuple[str, ...]] = {"phantoms": ("shape:20",), "ct-diffusion": ("generated:20",)}
 
 
@@ -40,7 +42,12 @@ class MakeSamples:
     """Who is looked at: shape:COUNT, parametric:COUNT, generated:COUNT (by the CT generator), CTs or folders of them,
     folders made by `skiagraph body`, or a public data set as it is published (`skiagraph data check` tells which)."""
     source: Source = "phantoms"
-    """Who is looked at if --bodies does not say: 20 phantoms, or 20 CTs from noise."""
+    """Who is looked at if --bodies does not say: 20 phantoms, or 20 CTs from noise. With xray-diffusion nobody is: the
+    X-rays themselves are generated, in the generator's own size, from the preset's views; hip-views are those it
+    learned."""
+    bundle: Path | None = None
+    """With --source xray-diffusion a generator trained by `skiagraph train-xray-diffusion`; the one that comes with
+    Skiagraph if not given."""
     poses: Path | None = None
     """Views to take instead of drawn ones, of bodies as they are: DeepFluoro's full-resolution file, where the femora
     lie as they did, a record beside a picture, or a folder of records."""
@@ -85,9 +92,23 @@ class MakeSamples:
         workers = self.workers if self.workers is not None else len(os.sched_getaffinity(0))
         if workers < 1:
             raise DataError(f"{workers} workers; give at least one")
+        if self.source == "xray-diffusion":
+            return self._generated(report)
+        if self.bundle is not None:
+            raise DataError("a bundle, but no --source xray-diffusion; give both or neither")
         order = self.order
         if self.ray is not None:
             make_on_ray(order, self.output, self.ray, report)
         else:
             make_here(order, self.output, workers, report)
+        return [finish(order, self.output)]
+
+    def _generated(self, report: Report) -> list[Path]:
+        """Generate what is missing of a set of X-rays from noise; its card."""
+        if self.bodies or self.poses is not None or self.torsos is not None or self.ray is not None:
+            raise DataError("generated X-rays are of nobody; leave --bodies, --poses, --torsos and --ray out")
+        bundle = self.bundle or the_xray_generator()
+        generator = read_xray_generator(bundle)
+        order = xray_order(preset(self.preset), bundle, generator.size, self.count or 1000, self.seed)
+        make_xrays(order, generator, self.output, report)
         return [finish(order, self.output)]

@@ -22,6 +22,7 @@ from skiagraph.tasks.evaluate import Evaluate
 from skiagraph.tasks.export import Export
 from skiagraph.tasks.find_landmarks import FindLandmarks
 from skiagraph.tasks.generate_ct import GenerateCt
+from skiagraph.tasks.generate_xray import GenerateXray
 from skiagraph.tasks.inspect import Inspect
 from skiagraph.tasks.make_samples import MakeSamples
 from skiagraph.tasks.project import Project
@@ -52,6 +53,7 @@ TASKS: dict[str, type[Any]] = {
         Inspect,
         DataCheck,
         GenerateCt,
+        GenerateXray,
         TrainCtDiffusion,
         TrainXrayDiffusion,
         TrainDetector,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -14,6 +14,7 @@ from skiagraph.generate.xray_bundle import drift_of, read_xray_generator, write_
 from skiagraph.generate.xray_coder import XrayCoder
 from skiagraph.io.files import write_json
 from skiagraph.tasks.task import Report, silent
+from skiagraph.tasks.train_ct_diffusion import SPLIT
 from skiagraph.train.album import Album, kept_album
 from skiagraph.train.course import follow
 from skiagraph.train.xray_coder import XrayCoderCourse, XrayCoderRegimen
@@ -82,6 +83,7 @@ class TrainXrayDiffusion:
         left = tuple(name not in self.leave_out for name in known.names)
         if not all(left):
             known = known.chosen(left)
+        write_json(self.output / SPLIT, split_of(sets, self.leave_out))
         begun = None if self.start is None else read_xray_generator(self.start)
         coder, latents = (None, None) if begun is None else (begun.coder, begun.latents)
         if coder is None:
@@ -95,7 +97,6 @@ class TrainXrayDiffusion:
         if begun is not None:
             second.begin_with(begun.drift.state_dict())
         follow(second, size.drift.steps, self.every, self.output / "drift", report)
-        write_json(self.output / "learned_from.json", manifest(sets, known, held))
         generator = XrayGenerator(coder.cpu(), second.kept, latents, size.coder.coder, size.pixels)
         return write_xray_generator(self.output, generator, size.drift.drift)
 
@@ -121,19 +122,14 @@ class TrainXrayDiffusion:
         return replace(size, coder=coder, drift=drift)
 
 
-def manifest(sets: Sequence[SampleSet], known: Album, held: Album) -> dict[str, Any]:
-    """Whom a generator has learned, whom it has not, and the hashes of all that was there to see."""
-    return {
-        "learned": sorted(set(known.names)),
-        "held_out": sorted(set(held.names)),
-        "x_rays": {"learned": len(known), "held_out": len(held)},
-        "sets": [
-            {
-                "folder": one.folder.name,
-                "sources": one.card["sources"],
-                "untouched": sorted(who["name"] for who in one.card["order"]["subjects"] if who["split"] == "test"),
-                "shards": {shard["name"]: shard["sha256"] for shard in one.card["shards"]},
-            }
-            for one in sets
-        ],
-    }
+def split_of(sets: Sequence[SampleSet], left_out: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """Who was learned, watched, left out and left alone, each with the hashes of the shards that show him."""
+    said: dict[str, dict[str, list[str]]] = {name: {} for name in ("learned", "held", "left_out", "untouched")}
+    places = {"train": "learned", "val": "held", "test": "untouched"}
+    for one in sets:
+        for shard in one.card["shards"]:
+            place = places[shard["split"]]
+            who = shard["subject"]
+            place = "left_out" if place == "learned" and who in left_out else place
+            said[place].setdefault(who, []).append(shard["sha256"])
+    return said
