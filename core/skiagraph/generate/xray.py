@@ -127,15 +127,16 @@ class XrayGenerator:
         strange = sorted({one.view.size for one in wanted} - {(self.size, self.size)})
         if strange:
             raise DataError(f"views of {strange[0]} pixels; this generator makes {self.size} x {self.size}")
-        parts = [slice(start, start + TOGETHER) for start in range(0, len(wanted), TOGETHER)]
-        total = len(parts) * self.steps
-        return [
-            made
-            for done, part in enumerate(parts)
-            for made in self._together(
-                wanted[part], rngs[part], lambda step, _, done=done: progress(done * self.steps + step, total)
-            )
-        ]
+        starts = range(0, len(wanted), TOGETHER)
+        made = list[MadeXray]()
+        for done, start in enumerate(starts):
+            part = slice(start, start + TOGETHER)
+
+            def onward(step: int, steps: int, done: int = done) -> None:
+                progress(done * steps + step, len(starts) * steps)
+
+            made += self._together(wanted[part], rngs[part], onward)
+        return made
 
     def at(self, steps: int | None = None, guidance: float | None = None) -> "XrayGenerator":
         """The same networks used otherwise."""

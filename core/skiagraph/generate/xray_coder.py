@@ -56,13 +56,13 @@ class XrayCoderNetwork(nn.Module):
         for here, there in zip(coder.channels, coder.channels[1:]):
             down += [flat(here, there, 4, stride=2, padding=1), Residual(there, flat)]
             up = [Residual(there, flat), nn.Upsample(scale_factor=2), flat(there, here, 3, padding=1), *up]
-        self.down = nn.Sequential(*down, Residual(last, flat), flat(last, 2 * coder.latent, 1))
+        to_latent = flat(last, 2 * coder.latent, 1)
+        nn.init.constant_(to_latent.bias[coder.latent :], SURE)  # type: ignore[index]
+        self.down = nn.Sequential(*down, Residual(last, flat), to_latent)
         self.up = nn.Sequential(
             flat(coder.latent, last, 3, padding=1), Residual(last, flat), *up, Residual(first, flat),
             flat(first, CHANNELS * CORNERS, 3, padding=1),
         )  # fmt: skip
-        with torch.no_grad():
-            self.down[-1].bias[coder.latent :] = SURE  # type: ignore[index]
 
     def encode(self, stacked: Float[Tensor, "b c v u"]) -> tuple[Float[Tensor, "b l y x"], Float[Tensor, "b l y x"]]:
         """Mean and deviation of the latents."""

@@ -7,16 +7,22 @@ from typing import ClassVar, Literal
 
 import tyro
 
+from skiagraph.detect.averaged import Averaged
+from skiagraph.detect.bundle import read_bundle
 from skiagraph.errors import DataError
 from skiagraph.factory.reading import SampleSet
 from skiagraph.generate.xray import XrayDrift, XrayGenerator
 from skiagraph.generate.xray_bundle import drift_of, read_xray_generator, write_xray_generator
 from skiagraph.generate.xray_coder import XrayCoder
 from skiagraph.io.files import write_json
+from skiagraph.tasks.detect import the_bundle
 from skiagraph.tasks.task import Report, silent
-from skiagraph.tasks.train_ct_diffusion import SPLIT
+from skiagraph.tasks.train_ct_diffusion import HELD, SPLIT
 from skiagraph.train.album import Album, kept_album
+from skiagraph.train.believed import believed
 from skiagraph.train.course import follow
+from skiagraph.train.selftaught import SelfTaught
+from skiagraph.train.unlabelled import read_unlabelled
 from skiagraph.train.xray_coder import XrayCoderCourse, XrayCoderRegimen
 from skiagraph.train.xray_drift import XrayDriftCourse, XrayDriftRegimen, encode_album, spread_of
 
@@ -46,6 +52,23 @@ XRAY_SIZES = {
 
 
 @dataclass(frozen=True)
+class Arm:
+    """What a generator learns from."""
+
+    drr: bool
+    """Sets of samples."""
+    real: bool
+    """Real X-rays, as a detector sees them; after the sets, and then beside them, if it learns from both."""
+
+
+ARMS = {"drr": Arm(True, False), "real": Arm(False, True), "drr+real": Arm(True, True)}
+ONWARD = 0.25
+"""Steps and rate of what follows on real X-rays, as parts of those before."""
+REAL = "configs/real.json"
+"""Which real X-rays were used, which were not to be, and on which no pelvis was found."""
+
+
+@dataclass(frozen=True)
 class TrainXrayDiffusion:
     """Train a generator of labelled X-rays from any view. Run it again to go on where it was stopped."""
 
@@ -57,7 +80,16 @@ class TrainXrayDiffusion:
     """Sets made by `skiagraph make-samples`, several X-rays of each body, such as --preset hip-views: their train split
     is learned, their val split watched, their test split left alone."""
     leave_out: tuple[str, ...] = ()
-    """Bodies of the train split that are not learned either, by name."""
+    """Bodies of the train split, and real X-rays, that are not learned either, by name."""
+    arm: Literal["drr", "real", "drr+real"] = "drr"
+    """What to learn from: the sets, real X-rays, or the sets first and then both in equal shares."""
+    real: tuple[Path, ...] = ()
+    """Folders of real X-rays of pelves. They need no labels: a detector's answers are taken that a pelvis bears out.
+    Pictures with landmarks beside them are left out."""
+    keep_out: tuple[Path, ...] = ()
+    """Folders of X-rays to be measured on: what they show is left out of --real, under whatever name."""
+    detector: Path | None = None
+    """The detector that looks at real X-rays; the one that comes with Skiagraph if not given."""
     size: Literal["cpu", "gpu"] = "cpu"
     """How large: cpu, 256 x 256, is an hour or two on two cores; gpu, 384 x 384, needs one."""
     start: Path | None = None
@@ -78,12 +110,14 @@ class TrainXrayDiffusion:
 
     def run(self, report: Report = silent) -> list[Path]:
         """Do what is left to do; the bundle's files."""
-        size, sets = self._size(), tuple(SampleSet(folder) for folder in self.samples)
-        known, held = (self._album(sets, split, size.pixels, report) for split in ("train", "val"))
-        left = tuple(name not in self.leave_out for name in known.names)
-        if not all(left):
-            known = known.chosen(left)
+        arm, size, sets = ARMS[self.arm], self._size(), tuple(SampleSet(folder) for folder in self.samples)
+        if arm.drr != bool(sets) or arm.real != bool(self.real):
+            raise DataError(f"arm {self.arm} with {len(sets)} sets and {len(self.real)} folders of real X-rays; give "
+                            "--samples to arms with drr, --real to arms with real, and no others")  # fmt: skip
         write_json(self.output / SPLIT, split_of(sets, self.leave_out))
+        albums = [self._drawn(sets, size.pixels, report)] if arm.drr else []
+        albums += [self._real(size.pixels, report)] if arm.real else []
+        known, held = (Album.joined(column) for column in zip(*albums))
         begun = None if self.start is None else read_xray_generator(self.start)
         coder, latents = (None, None) if begun is None else (begun.coder, begun.latents)
         if coder is None:
@@ -91,18 +125,41 @@ class TrainXrayDiffusion:
             follow(first, size.coder.steps, self.every, self.output / "coder", report)
             coder = first.kept
         shrink = size.coder.coder.shrink
-        lessons, unseen = (encode_album(coder, album, shrink, report) for album in (known, held))
-        latents = latents or spread_of(lessons)
-        second = XrayDriftCourse(size.drift, (lessons,), unseen, latents, self.seed)
+        lessons = tuple(encode_album(coder, one, shrink, report) for one, _ in albums)
+        unseen = encode_album(coder, held, shrink, report)
+        latents = latents or spread_of(lessons[0])
+        flow = XrayDriftCourse(size.drift, lessons[:1], unseen, latents, self.seed)
         if begun is not None:
-            second.begin_with(begun.drift.state_dict())
-        follow(second, size.drift.steps, self.every, self.output / "drift", report)
-        generator = XrayGenerator(coder.cpu(), second.kept, latents, size.coder.coder, size.pixels)
+            flow.begin_with(begun.drift.state_dict())
+        follow(flow, size.drift.steps, self.every, self.output / "drift", report)
+        if arm.drr and arm.real:
+            onward = replace(size.drift, rate=ONWARD * size.drift.rate, steps=round(ONWARD * size.drift.steps))
+            before = flow.kept.state_dict()
+            flow = XrayDriftCourse(onward, lessons, unseen, latents, self.seed)
+            flow.begin_with(before)
+            follow(flow, onward.steps, self.every, self.output / "onward", report)
+        generator = XrayGenerator(coder.cpu(), flow.kept, latents, size.coder.coder, size.pixels)
         return write_xray_generator(self.output, generator, size.drift.drift)
 
+    def _drawn(self, sets: Sequence[SampleSet], pixels: int, report: Report) -> tuple[Album, Album]:
+        """X-rays of the sets that are learned, and those that are watched."""
+        known, held = (self._album(sets, split, pixels, report) for split in ("train", "val"))
+        return known.chosen([name not in self.leave_out for name in known.names]), held
+
+    def _real(self, pixels: int, report: Report) -> tuple[Album, Album]:
+        """Real X-rays that are learned, and those that are watched."""
+        found = read_unlabelled(self.real, pixels, self.keep_out)
+        seen = believed(SelfTaught(), Averaged(read_bundle(self.detector or the_bundle())), found, report)
+        album = seen.album.chosen([name not in self.leave_out for name in seen.album.names])
+        watched = [number % round(1 / HELD) == 0 for number in range(len(album))]
+        known, held = album.chosen([not one for one in watched]), album.chosen(watched)
+        write_json(self.output / REAL, {
+            "learned": list(known.names), "held": list(held.names), "left_out": list(found.left_out),
+            "no_pelvis": list(seen.dropped),
+        })  # fmt: skip
+        return known, held
+
     def _album(self, sets: Sequence[SampleSet], split: str, pixels: int, report: Report) -> Album:
-        if not sets:
-            raise DataError("no X-rays to learn from; give --samples")
         home = self.output / "pictures"
         return Album.joined(
             [

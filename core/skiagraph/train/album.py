@@ -77,8 +77,10 @@ class Album:
 
     def chosen(self, which: Sequence[bool]) -> "Album":
         """Those that are marked. Raises DataError if none is."""
+        if all(which):
+            return self
         if not any(which):
-            raise DataError("all X-rays are left out; leave fewer bodies out")
+            raise DataError("no X-ray is left to learn from, or to watch; give more of them, or leave fewer out")
         at = torch.tensor(which)
         tensors = {one.name: getattr(self, one.name)[at] for one in fields(self) if one.name != "names"}
         return Album(**tensors, names=tuple(name for name, wanted in zip(self.names, which) if wanted))
@@ -97,9 +99,7 @@ class Album:
 
     @staticmethod
     def joined(albums: Sequence["Album"]) -> "Album":
-        """Several as one. Raises DataError if there is none."""
-        if not albums:
-            raise DataError("no X-rays to learn from; give --samples, or --real and an arm that learns from them")
+        """Several as one."""
         if len(albums) == 1:
             return albums[0]
         tensors = [one.name for one in fields(Album) if one.name != "names"]

@@ -19,7 +19,7 @@ from skiagraph.detect.averaged import Averaged, Consensus
 from skiagraph.detect.detector import Detector, Reading
 from skiagraph.detect.framing import Framing
 from skiagraph.detect.network import Network
-from skiagraph.detect.pose import DISAGREES, Exposure, pose_of
+from skiagraph.detect.pose import DISAGREES, Exposure, PelvisPose, pose_of
 from skiagraph.domain.appearance import TAKEN, Appearance
 from skiagraph.domain.batch import Batch
 from skiagraph.errors import DataError
@@ -89,24 +89,31 @@ def taught(way: SelfTaught, teacher: Teacher, real: Unlabelled, square: int, rep
     lessons = []
     for done, picture in enumerate(real.pictures):
         report(done, len(real.pictures), "looking at real X-rays")
-        consensus = teacher(picture)
-        found, size = consensus.findings, (picture.shape[0], picture.shape[1])
-        pose = pose_of(found.keypoints, found.confidence, Exposure.usual(size))
-        if pose is None:
-            continue
-        steady = consensus.spread < way.steady * min(size)
-        kept = found.keypoints.visible & (found.confidence > way.sure) & steady & (pose.residuals <= DISAGREES)
+        consensus, size = teacher(picture), (picture.shape[0], picture.shape[1])
+        _, kept = borne_out(way, consensus, size)
         if int(kept.sum()) >= way.fewest:
             framing = Framing(size, square)
             seen = framing.framed(picture)
             seen = (seen - seen.min()) / (seen.max() - seen.min())
-            lessons.append(Lesson(seen, framing.onto(found.keypoints.uv).float(), kept))
+            lessons.append(Lesson(seen, framing.onto(consensus.findings.keypoints.uv).float(), kept))
     if not lessons:
         raise DataError(
             f"on none of {len(real.pictures)} X-rays are {way.fewest} points borne out; train for longer first, or "
             "give X-rays of what the detector is for"
         )
     return lessons
+
+
+def borne_out(
+    way: SelfTaught, consensus: Consensus, size: tuple[int, int]
+) -> tuple[PelvisPose | None, Bool[Tensor, "l"]]:
+    """The pelvis that bears out what was found on a picture of so many (rows, columns), and which of the points."""
+    found = consensus.findings
+    pose = pose_of(found.keypoints, found.confidence, Exposure.usual(size))
+    if pose is None:
+        return None, torch.zeros_like(found.keypoints.visible)
+    steady = consensus.spread < way.steady * min(size)
+    return pose, found.keypoints.visible & (found.confidence > way.sure) & steady & (pose.residuals <= DISAGREES)
 
 
 class _Repeating(Course):

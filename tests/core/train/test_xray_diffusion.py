@@ -5,27 +5,35 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support_xray import PerfectGenerator, made
 
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_NAMES, opposite
 from skiagraph.cli import main
+from skiagraph.detect.averaged import Consensus
+from skiagraph.detect.detector import Findings
+from skiagraph.detect.pose import Exposure
 from skiagraph.errors import DataError, ModelError
+from skiagraph.experiments.presets import HIP_VIEWS
 from skiagraph.factory.reading import SampleSet
 from skiagraph.factory.xrays import drawn_view, mean_pelvis, transmission
-from skiagraph.experiments.presets import HIP_VIEWS
 from skiagraph.generate.flow import Latents
 from skiagraph.generate.wanted import Wanted
 from skiagraph.generate.xray import XrayDrift, XrayGenerator
 from skiagraph.generate.xray_bundle import read_xray_generator, write_xray_generator
 from skiagraph.generate.xray_coder import XrayCoder
+from skiagraph.geometry import float64, rigid
 from skiagraph.io.markups import read_keypoints
 from skiagraph.io.records import read_record
 from skiagraph.tasks import generate_xray, make_samples, train_xray_diffusion
 from skiagraph.tasks.task import silent
 from skiagraph.tasks.train_xray_diffusion import TrainXrayDiffusion, XraySize
 from skiagraph.train.album import Album, album_of, kept_album
+from skiagraph.train.believed import Believed, believed
+from skiagraph.train.selftaught import SelfTaught
+from skiagraph.train.unlabelled import Unlabelled
 from skiagraph.train.xray_coder import XrayCoderRegimen
 from skiagraph.train.xray_drift import XrayDriftRegimen
-from support_xray import PerfectGenerator
+from skiagraph.volume import Keypoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -221,7 +229,7 @@ def test_generated_x_rays_are_of_no_bodies(tmp_path):
 
 
 def test_nothing_to_learn_from_says_so(tmp_path):
-    with pytest.raises(DataError, match="give --samples"):
+    with pytest.raises(DataError, match="with 0 sets"):
         TrainXrayDiffusion(tmp_path).run(silent)
 
 
@@ -234,3 +242,48 @@ def test_what_is_no_bundle_says_so(tmp_path, untrained):
     (tmp_path / "configs/inference.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ModelError, match="not of the networks it describes"):
         read_xray_generator(tmp_path)
+
+
+def looked_at(view, names, size, sure=1.0) -> Consensus:
+    """What a teacher would say of a picture of the mean pelvis."""
+    one = made(view)
+    points = Keypoints(names, one.keypoints.uv, one.keypoints.visible)
+    findings = Findings(points, torch.full((14,), sure), one.masks, STRUCTURE_NAMES)
+    return Consensus(findings, torch.zeros(14, dtype=torch.float64))
+
+
+def test_a_real_x_ray_is_cut_about_its_hips_and_one_without_a_pelvis_is_dropped_and_named():
+    exposure = Exposure.usual((48, 64)).view
+    mean = mean_pelvis().landmarks.subset(LANDMARK_NAMES)
+    shift = rigid(torch.eye(3, dtype=torch.float64), torch.zeros(3).double(), float64([40.0, 0.0, 0.0]))
+    view = exposure.moved(shift)
+    pictures = (torch.rand(48, 64), torch.rand(48, 64))
+    looks = iter([looked_at(view, LANDMARK_NAMES, (48, 64)), looked_at(view, LANDMARK_NAMES, (48, 64), sure=0.0)])
+    found = believed(SelfTaught(), lambda picture: next(looks), Unlabelled(("a", "b"), pictures, 48), silent)
+    album = found.album
+    assert found.dropped == ("b",) and album.names == ("a",) and album.size == (48, 48)
+    again = album.views.project(mean.points)[0]
+    seen = album.visible[0]
+    assert int(seen.sum()) >= 12 and float((again - album.uv[0])[seen].norm(dim=-1).max()) < 1.0
+    assert bool(album.trusted[0][seen].all())
+
+
+def test_an_arm_says_what_it_learns_from(tmp_path, samples):
+    with pytest.raises(DataError, match="give --samples to arms with drr"):
+        TrainXrayDiffusion(tmp_path, (samples.folder,), arm="drr+real").run(silent)
+
+
+@pytest.mark.usefixtures("small")
+def test_an_arm_with_real_x_rays_goes_on_with_both(tmp_path, samples, album, monkeypatch):
+    real = tmp_path / "real"
+    real.mkdir()
+    few = album.part(slice(0, 4))
+    found = Believed(few, ("unseen",))
+    monkeypatch.setattr(
+        train_xray_diffusion, "read_unlabelled", lambda *a: Unlabelled(("x",), (torch.rand(48, 48),), 48)
+    )
+    monkeypatch.setattr(train_xray_diffusion, "believed", lambda *a: found)
+    TrainXrayDiffusion(tmp_path / "out", (samples.folder,), arm="drr+real", real=(real,), every=2).run(silent)
+    said = json.loads((tmp_path / "out/configs/real.json").read_text(encoding="utf-8"))
+    assert said["no_pelvis"] == ["unseen"] and len(said["held"]) == 1 and len(said["learned"]) == 3
+    assert (tmp_path / "out/onward/curves.csv").is_file()
