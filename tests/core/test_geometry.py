@@ -5,7 +5,7 @@ import torch
 
 from skiagraph.carm import CIOS_FUSION, GENERIC
 from skiagraph.errors import GeometryError
-from skiagraph.geometry import Grid, View, box_around, float64, rigid, rotation, transform
+from skiagraph.geometry import Grid, View, box_around, float64, meeting, rigid, rotation, transform
 
 ANGLES = [(0, 0), (30, -10), (-45, 25), (90, 0), (-90, 5), (170, -40), (12, 89)]
 
@@ -155,3 +155,22 @@ def test_broken_geometry_says_what_to_do():
         View(float64([0.0, 0, 0]), float64([1.0, 0, 0]), float64([1.0, 0, 0]), float64([0.0, 1, 0]), (4, 4))
     with pytest.raises(GeometryError, match="cannot batch"):
         View.stack([CIOS_FUSION.aimed_at(float64([0.0, 0, 0])), GENERIC.with_pixels(5).aimed_at(float64([0.0, 0, 0]))])
+
+
+@pytest.mark.parametrize("view", views())
+def test_in_the_mirror_a_mirrored_body_is_seen_on_the_other_side_of_the_picture(view, rng):
+    x = points(rng)
+    here, there = view.project(x), view.mirrored().project(x * float64([-1.0, 1.0, 1.0]))
+    assert torch.allclose(there, torch.stack([255 - here[:, 0], here[:, 1]], dim=-1), atol=1e-6)
+    assert torch.allclose(view.mirrored().mirrored().matrix(), view.matrix(), atol=1e-9)
+
+
+def test_rays_of_a_point_meet_where_it_is(rng):
+    x, several = points(rng), views()[:3]
+    assert torch.allclose(meeting(several, torch.stack([view.project(x) for view in several])), x, atol=1e-6)
+
+
+def test_rays_of_one_view_meet_nowhere(rng):
+    view = views()[0]
+    with pytest.raises(GeometryError, match="meet nowhere"):
+        meeting([view, view], torch.stack([view.project(points(rng))] * 2))

@@ -5,7 +5,7 @@ from skiagraph.anatomy import LANDMARK_NAMES, LANDMARKS, STRUCTURES, canonical, 
 from skiagraph.carm import CIOS_FUSION, GENERIC, beam
 from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import float64, rigid, rotation
-from skiagraph.planning import VIEWS, PelvicFrame, plan, plan_all, standard_view
+from skiagraph.planning import VIEWS, PelvicFrame, pelvis_from_world, plan, plan_all, standard_view
 from skiagraph.volume import Landmarks
 
 CENTER = float64([0.0, 0.0, 0.0])
@@ -112,3 +112,11 @@ def test_the_short_names_of_deepfluoro_are_ours():
     assert canonical("something else") == "something else"
     with pytest.raises(DataError, match="no anatomy"):
         term("elbow")
+
+
+def test_a_pelvis_brought_to_its_own_axes_is_upright_with_its_heads_about_zero(pelvis):
+    moved = pelvis.moved(rigid(rotation("x", 20) @ rotation("y", 8), float64([5.0, 0.0, 900.0])))
+    own = moved.moved(pelvis_from_world(moved))
+    frame = PelvicFrame.of(own)
+    assert (frame.tilt, frame.turn, frame.obliquity) == pytest.approx((0, 0, 0), abs=1e-9)
+    assert own["left_femoral_head"].tolist() == pytest.approx([88, 0, 0], abs=1e-9)
