@@ -83,8 +83,8 @@ def main() -> int:
     a, b = agreement(ours), agreement(theirs)
     print(f"\nall: {a.degrees:.1f} ({a.degrees_90:.1f} at 90 %) degrees on generated, {b.degrees:.1f} "
           f"({b.degrees_90:.1f}) on {b.pictures} DRRs; labels {a.millimetres:.1f} mm ({a.millimetres_90:.1f}) beside "
-          f"{b.millimetres:.1f} ({b.millimetres_90:.1f}); recall {a.recall:.3f} beside {b.recall:.3f}; no pelvis found "
-          f"on {a.unposed:.0%} beside {b.unposed:.0%}; found, not labelled {a.strange:.2f}, {b.strange:.2f}")  # fmt: skip
+          f"{b.millimetres:.1f} ({b.millimetres_90:.1f}); recall {a.recall:.3f} beside {b.recall:.3f}; no pelvis on "
+          f"{a.unposed:.0%} beside {b.unposed:.0%}; found, not labelled {a.strange:.2f}, {b.strange:.2f}")  # fmt: skip
     print("rejected for: " + "; ".join(f"{count} x {what}" for what, count in reasons.most_common(12)))
     write_sheet(given.sheet, panels, "Generated X-rays", columns=6, across=2.2)
     print(given.sheet)

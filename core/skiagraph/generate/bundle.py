@@ -74,30 +74,36 @@ def read_generator(folder: Path) -> CtGenerator:
     return CtGenerator(coder.eval(), network.eval(), latents, frame, built, norms, steps, guidance)
 
 
-def _metadata(generator: CtGenerator) -> dict[str, Any]:
+def metadata(command: str, task: str, description: str, formats: dict[str, Any]) -> dict[str, Any]:
     """What MONAI's bundles say of themselves."""
-    lattice = {
-        "num_channels": len(generator.latents.mean), "dtype": "float32", "value_range": [], "is_patch_data": False,
-        "spatial_shape": [n // generator.built.shrink for n in generator.frame.shape], "format": "magnitude",
-    }  # fmt: skip
     return {
         "schema": SCHEMA,
         "version": version("skiagraph"),
-        "changelog": {version("skiagraph"): "trained by `skiagraph train-ct-diffusion`; see run.json"},
+        "changelog": {version("skiagraph"): f"trained by `skiagraph {command}`; see run.json"},
         "monai_version": version("monai"),
         "pytorch_version": version("torch").split("+")[0],
         "numpy_version": version("numpy"),
         "required_packages_version": {"skiagraph": version("skiagraph"), "safetensors": version("safetensors")},
-        "task": "CTs of pelves from noise, with structures and landmarks",
-        "description": f"latent diffusion of intensity and labels on {generator.frame.shape} voxels of "
-        f"{generator.frame.spacing} mm",
+        "task": task,
+        "description": description,
         "authors": "the people of Skiagraph",
         "copyright": "the people of Skiagraph",
         "intended_use": "research; not for clinical use",
-        "network_data_format": {
-            "inputs": {"noise": {"type": "noise", **lattice}}, "outputs": {"latent": {"type": "feature", **lattice}},
-        },
+        "network_data_format": formats,
+    }
+
+
+def _metadata(generator: CtGenerator) -> dict[str, Any]:
+    lattice = {
+        "num_channels": len(generator.latents.mean), "dtype": "float32", "value_range": [], "is_patch_data": False,
+        "spatial_shape": [n // generator.built.shrink for n in generator.frame.shape], "format": "magnitude",
     }  # fmt: skip
+    return metadata(
+        "train-ct-diffusion",
+        "CTs of pelves from noise, with structures and landmarks",
+        f"latent diffusion of intensity and labels on {generator.frame.shape} voxels of {generator.frame.spacing} mm",
+        {"inputs": {"noise": {"type": "noise", **lattice}}, "outputs": {"latent": {"type": "feature", **lattice}}},
+    )
 
 
 def _frozen(said: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from skiagraph.errors import ModelError
+from skiagraph.generate.bundle import METADATA, metadata
 from skiagraph.generate.flow import Latents
+from skiagraph.generate.wanted import POINTS
 from skiagraph.generate.xray import XrayDrift, XrayGenerator
 from skiagraph.generate.xray_coder import XrayCoder
 from skiagraph.io.files import decoding, read_json, there, write_json, writing, writing_together
@@ -46,7 +48,8 @@ def write_xray_generator(folder: Path, generator: XrayGenerator, drift: XrayDrif
         "guidance": generator.guidance,
     }
     write_json(folder / CONFIG, config)
-    return [folder / CONFIG, folder / WEIGHTS, *sorted((folder / UNET).iterdir())]
+    write_json(folder / METADATA, _metadata(generator))
+    return [folder / CONFIG, folder / METADATA, folder / WEIGHTS, *sorted((folder / UNET).iterdir())]
 
 
 def read_xray_generator(folder: Path) -> XrayGenerator:
@@ -76,6 +79,19 @@ def drift_of(folder: Path) -> XrayDrift:
     config = read_json(folder / CONFIG, WANTED)
     with decoding(folder / CONFIG, WANTED):
         return XrayDrift(**_frozen(config["drift"]))
+
+
+def _metadata(generator: XrayGenerator) -> dict[str, Any]:
+    lattice = {
+        "num_channels": len(generator.latents.mean) + POINTS, "dtype": "float32", "value_range": [],
+        "is_patch_data": False, "spatial_shape": list(generator.lattice), "format": "magnitude",
+    }  # fmt: skip
+    return metadata(
+        "train-xray-diffusion",
+        "X-rays of pelves from noise, with landmarks and masks, from a view that is asked for",
+        f"latent diffusion of {generator.size} x {generator.size} pixels, masks and landmarks",
+        {"inputs": {"noise": {"type": "noise", **lattice}}, "outputs": {"latent": {"type": "feature", **lattice}}},
+    )
 
 
 def _under(prefix: str, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
