@@ -72,7 +72,7 @@ class Album:
     def part(self, chosen: slice) -> "Album":
         """Some of them."""
         return replace(
-            self, **{one.name: getattr(self, one.name)[chosen] for one in fields(self)}  # type: ignore[arg-type]
+            self, **{one.name: getattr(self, one.name)[chosen] for one in fields(self)}
         )  # fmt: skip
 
     def chosen(self, which: Sequence[bool]) -> "Album":
