@@ -7,6 +7,7 @@
 #   the scatter estimate against its Monte Carlo
 # make gpu-check   parity and speed of the CUDA engine, where there is an NVIDIA GPU
 # make fuzz   odd fields, grids and views by the thousand, on a library with sanitizers; MINUTES=5, SEED= for the same again
+# make active-learning   strategies of choosing X-rays replayed, 15 CPU minutes; goes on when run again
 # make serve STUDIES=folder   X-rays of a folder for annotators, at http://127.0.0.1:8000; PORT=, HOST=, ARGS="--users ..."
 # make serve-setup   its environment, .venv-serve, apart because MONAI Label wants other packages; make test-serve tests it
 # make page   builds the annotator's page again, with Node 20.19 or newer; nobody else needs Node
@@ -24,7 +25,7 @@ SERVE_VENV ?= .venv-serve
 PORT ?= 8000
 HOST ?= 127.0.0.1
 
-.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose gpu-check fuzz train sim2real serve serve-setup test-serve page clean
+.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose gpu-check fuzz train sim2real active-learning serve serve-setup test-serve page clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -57,6 +58,9 @@ train: $(VENV)/.installed
 # SyntheX's matrix, those of its cells that two cores can run in some two hours; it goes on when run again.
 sim2real: $(VENV)/.installed
 	$(BIN)/skiagraph experiment sim2real out/sim2real $(ARGS)
+
+active-learning: $(VENV)/.installed
+	$(BIN)/skiagraph experiment active-learning out/active_learning $(ARGS)
 
 bench-pose: $(VENV)/.installed
 	$(BIN)/python core/benchmarks/pose_plausibility.py $(ARGS)
