@@ -1,0 +1,1 @@
+"""What the Virtual C-arm module is made of; everything but the widget works without Qt, on any MRML scene."""

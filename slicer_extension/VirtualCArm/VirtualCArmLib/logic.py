@@ -1,0 +1,196 @@
+"""What the Virtual C-arm can do, for the panel and for scripts: `VirtualCArmLogic().shoot()`.
+
+All that is known is in the scene, so it is saved with it. Nothing is observed and nothing happens by itself: whoever
+wants the X-ray to follow the C-arm observes `carm_node()` and asks for `fluoro()`.
+"""
+
+import time
+
+import slicer
+
+from . import aim, live, patient
+from .errors import need_core
+from .home import held, hold, home
+from .sight import Sight
+
+
+class CArmLogic:
+    """The module's logic on one scene; the application's if none is given."""
+
+    def __init__(self, scene=None):
+        self.scene = slicer.mrmlScene if scene is None else scene
+        self._sight = Sight()
+
+    def home(self):
+        """The node that holds the roles: the module's parameter node."""
+        return home(self.scene)
+
+    def forget(self):
+        """Let go of what was made of the patient, as when the scene is closed."""
+        self._sight.forget()
+
+    # 1. Patient
+
+    def set_patient(self, ct, landmarks=None, labels=None):
+        """Make a CT, points and anatomy the patient. Raises CArmError for nodes that cannot be."""
+        return patient.set_patient(self.scene, ct, landmarks, labels)
+
+    def patient_nodes(self):
+        """The patient's nodes. Raises CArmError if there is no CT."""
+        return patient.patient_of(self.scene)
+
+    def check_patient(self):
+        """What is missing or looks wrong, a sentence each."""
+        return patient.warnings_of(self.scene)
+
+    def landmark_names(self):
+        """The names of the hip task's landmarks."""
+        need_core()
+        from skiagraph.anatomy import LANDMARK_NAMES
+
+        return LANDMARK_NAMES
+
+    def phantom_request(self, folder, spacing=1.5, seed=None, sex=None, tilt=None):
+        """The request for a body the project makes itself; `import_body(folder)` afterwards."""
+        return patient.phantom_request(folder, spacing, seed, sex, tilt)
+
+    def generate_request(self, output, **traits):
+        """The request for a CT out of the generator; `import_body(output)` afterwards."""
+        return patient.generate_request(output, **traits)
+
+    def landmarks_request(self, folder):
+        """Write the patient to a folder; the request to find landmarks. `import_landmarks` afterwards."""
+        files = self.write_patient(folder)
+        return {"task": "find-landmarks", "volume": str(folder), "output": str(files[0].parent / "found.mrk.json")}
+
+    def run(self, request, report=None):
+        """Do what a request asks for, in this process; the files written."""
+        return patient.run(request, report)
+
+    def import_body(self, path):
+        """A phantom's folder or a generated CT as nodes, made the patient."""
+        return patient.import_body(self.scene, path)
+
+    def import_landmarks(self, path):
+        """Points from a file, made the patient's."""
+        self.patient_nodes()
+        return patient.import_landmarks(self.scene, path)
+
+    def sample_body(self, spacing=2.0, seed=None):
+        """The phantom, made here and now: a few seconds."""
+        return patient.sample_body(self.scene, spacing, seed)
+
+    def find_landmarks(self):
+        """The 14 landmarks on the patient's labelled hip bones, here and now: some seconds."""
+        need_core()
+        nodes = self.patient_nodes()
+        return patient.find_landmarks(self.scene, self._sight.labels(nodes.ct, nodes.labels))
+
+    def write_patient(self, folder):
+        """The patient's files, in a folder that every command of the core takes for a CT."""
+        need_core()
+        nodes = self.patient_nodes()
+        landmarks, labels = self._sight.landmarks(nodes.landmarks), self._sight.labels(nodes.ct, nodes.labels)
+        return patient.write_patient(folder, self._sight.volume(nodes.ct), labels, landmarks)
+
+    # 2. Aim
+
+    def devices(self):
+        """The C-arms there are."""
+        return aim.devices()
+
+    def carm_node(self):
+        """The C-arm's transform. Drag it, and `reading` reads its angles back."""
+        return aim.carm_node(self.scene)
+
+    def set_device(self, name, side="right"):
+        """Make another device of the C-arm, on one side of the patient, where it stands."""
+        aim.set_device(self.carm_node(), name, side)
+        return self.reading()
+
+    def reading(self):
+        """What the C-arm's display says, as it stands."""
+        return aim.reading(self.carm_node())
+
+    def standard_views(self, frame="pelvis"):
+        """The standard views of this patient by this device; the angles are the pelvis's, or with `table` the table's."""
+        return aim.choices(self.carm_node(), *self._known(), frame)
+
+    def aim(self, view=None, primary=None, secondary=None, roll=None, isocenter=None, frame="pelvis"):
+        """Stand for a standard view of the patient, or at two angles; what is None stays. RAS millimetres, degrees.
+
+        The device's limits do not stop it: the reading says whether the angles are in reach. Raises GeometryError for a
+        view there is not, or angles DICOM does not know.
+        """
+        node = self.carm_node()
+        if view is not None:
+            aim.to_standard(node, view, *self._known(), frame)
+        if any(one is not None for one in (primary, secondary, roll, isocenter)):
+            now = self.reading()
+            aim.turn(
+                node,
+                now.primary if primary is None else primary,
+                now.secondary if secondary is None else secondary,
+                now.roll if roll is None else roll,
+                now.isocenter if isocenter is None else isocenter,
+            )
+        return self.reading()
+
+    def shift(self, right=0.0, anterior=0.0, superior=0.0):
+        """Move the C-arm, as one moves the table the other way: RAS millimetres."""
+        x, y, z = self.reading().isocenter
+        return self.aim(isocenter=(x + right, y + anterior, z + superior))
+
+    def tidy_carm(self):
+        """Take scale and shear out of a C-arm that was dragged so."""
+        aim.tidy(self.carm_node())
+        return self.reading()
+
+    def draw_carm(self, visible=True):
+        """The C-arm, its beam, its panel and its principal ray as models that follow it; or hide them."""
+        need_core()
+        return aim.draw(self.scene, visible)
+
+    # Live
+
+    def fluoro(self, columns=256):
+        """A fast X-ray with landmarks and corridor, for the hand in motion."""
+        return self._seen("naive", columns, outlined=False)
+
+    def still(self, columns=768):
+        """A full X-ray with outlines too, for the hand at rest."""
+        return self._seen("realistic", columns, outlined=True)
+
+    def _seen(self, fidelity, columns, outlined):
+        need_core()
+        from skiagraph.drr.render import FIDELITIES
+        from skiagraph.io.patient import generator
+
+        began = time.perf_counter()
+        nodes, renderer = self.patient_nodes(), FIDELITIES[fidelity]
+        phantom = self._sight.phantom(nodes.ct, fidelity, renderer.decompose)
+        view = aim.view_of(self.carm_node(), columns)
+        transmission = renderer(phantom, view, generator(0))
+        landmarks = self._sight.landmarks(nodes.landmarks)
+        labels = self._sight.labels(nodes.ct, nodes.labels) if outlined else None
+        return live.show(self.scene, view, transmission, landmarks, held(self.scene, "corridor"), labels, began)
+
+    def place_slice(self, slice_node, image):
+        """Turn a slice view so that it shows a picture as on a screen, not mirrored."""
+        live.place_slice(slice_node, image)
+
+    def clear_live(self):
+        """Take the live picture and its overlays out of the scene."""
+        live.clear(self.scene)
+
+    def set_corridor(self, line, radius=live.USUAL_RADIUS):
+        """The line whose corridor is drawn over the X-rays and looked along, and its radius (mm); None for none."""
+        if line is not None:
+            line.SetAttribute(live.RADIUS, f"{radius:g}")
+        hold(self.scene, "corridor", line)
+
+    def _known(self):
+        """Landmarks and middle of the patient."""
+        need_core()
+        nodes = self.patient_nodes()
+        return self._sight.landmarks(nodes.landmarks), self._sight.center(nodes.ct, nodes.labels)
