@@ -87,6 +87,9 @@ HEADS = ("left_femoral_head", "right_femoral_head")
 SPINES = ("left_anterior_superior_iliac_spine", "right_anterior_superior_iliac_spine")
 NOTCHES = ("left_greater_sciatic_notch", "right_greater_sciatic_notch")
 
+FRAMINGS = 8
+"""Times a view is moved until points are in its middle; each time what is left shrinks by how deep they lie apart."""
+
 
 def pelvis_from_world(landmarks: Landmarks) -> Float64[Tensor, "4 4"]:
     """The motion that brings the world to a pelvis's own axes, zero midway between its femoral heads.
@@ -229,3 +232,46 @@ def plan(
 def plan_all(carm: CArm, landmarks: Landmarks, center: Point, frame: Frame = "pelvis") -> Mapping[str, PlannedView]:
     """Every standard view of one patient."""
     return {name: plan(standard, carm, landmarks, center, frame) for name, standard in VIEWS.items()}
+
+
+def edge_on(normal: Float64[Tensor, "3"], primary: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
+    """For each primary angle the secondary one, -90...90 degrees, at which a plane is seen as a line.
+
+    These pairs are the plane's S-curve, as valves are aimed by (Gurvitch et al. 2010): the beam lies in the plane, so
+    cos s (n_x sin p - n_y cos p) + n_z sin s = 0. Of a plane along the body's axis (n_z = 0) the curve is upright: every
+    secondary angle will do where the bracket is 0, none elsewhere, and NaN stands for both. Raises GeometryError for a
+    normal of no length.
+    """
+    length = float(normal.norm())
+    if not (math.isfinite(length) and length > 1e-12):
+        raise GeometryError(f"a plane with normal {normal.tolist()}; give a direction")
+    x, y, z = (normal / length).tolist()
+    if abs(z) < 1e-9:
+        return torch.full_like(primary, math.nan)
+    turned = torch.deg2rad(primary)
+    return torch.rad2deg(torch.atan((y * torch.cos(turned) - x * torch.sin(turned)) / z))
+
+
+def framing(
+    carm: CArm,
+    points: Float64[Tensor, "p 3"],
+    primary: float = 0.0,
+    secondary: float = 0.0,
+    roll: float = 0.0,
+) -> View:
+    """The view at two angles that has the shadows of points (LPS) in its middle, and their own middle at the isocentre.
+
+    The middle is of the box round the shadows, so that if anything keeps them all on the panel at this distance, this
+    view does. Raises GeometryError without points, and for angles out of the device's reach.
+    """
+    if not len(points):
+        raise GeometryError("no points to keep in the picture; name some landmarks that are known")
+    target = points.mean(dim=0)
+    for _ in range(FRAMINGS):
+        view = carm.aimed_at(target, primary, secondary, roll)
+        uv = view.project(points)
+        rows, columns = view.size
+        off = (uv.amin(dim=0) + uv.amax(dim=0)) / 2 - torch.tensor([columns - 1, rows - 1], dtype=torch.float64) / 2
+        shrink = carm.source_to_isocenter / carm.source_to_panel
+        target = target + shrink * (off[0] * view.u_step + off[1] * view.v_step)
+    return carm.aimed_at(target, primary, secondary, roll)

@@ -5,7 +5,16 @@ from skiagraph.anatomy import LANDMARK_NAMES, LANDMARKS, STRUCTURES, canonical, 
 from skiagraph.carm import CIOS_FUSION, GENERIC, beam
 from skiagraph.errors import DataError, GeometryError
 from skiagraph.geometry import float64, rigid, rotation
-from skiagraph.planning import VIEWS, PelvicFrame, pelvis_from_world, plan, plan_all, standard_view
+from skiagraph.planning import (
+    VIEWS,
+    PelvicFrame,
+    edge_on,
+    framing,
+    pelvis_from_world,
+    plan,
+    plan_all,
+    standard_view,
+)
 from skiagraph.volume import Landmarks
 
 CENTER = float64([0.0, 0.0, 0.0])
@@ -120,3 +129,33 @@ def test_a_pelvis_brought_to_its_own_axes_is_upright_with_its_heads_about_zero(p
     frame = PelvicFrame.of(own)
     assert (frame.tilt, frame.turn, frame.obliquity) == pytest.approx((0, 0, 0), abs=1e-9)
     assert own["left_femoral_head"].tolist() == pytest.approx([88, 0, 0], abs=1e-9)
+
+
+def test_along_its_s_curve_a_plane_is_seen_as_a_line():
+    primary = torch.linspace(-90, 90, 13, dtype=torch.float64)
+    for normal in ((0.3, -0.5, 0.8), (-0.7, 0.1, 0.2), (0.0, 0.0, -2.0)):
+        secondary = edge_on(float64(normal), primary)
+        assert (secondary.abs() <= 90).all()
+        beams = torch.stack([beam(p, s) for p, s in zip(primary.tolist(), secondary.tolist())])
+        assert (beams @ float64(normal)).abs().max() < 1e-9
+
+
+def test_a_plane_and_its_back_have_one_s_curve_and_one_along_the_body_has_no_graph():
+    primary = torch.linspace(-60, 60, 7, dtype=torch.float64)
+    torch.testing.assert_close(
+        edge_on(float64([0.2, 0.3, 0.9]), primary), edge_on(float64([-0.2, -0.3, -0.9]), primary)
+    )
+    assert edge_on(float64([1.0, 0.4, 0.0]), primary).isnan().all()
+    with pytest.raises(GeometryError, match="give a direction"):
+        edge_on(float64([0.0, 0.0, 0.0]), primary)
+
+
+def test_what_is_framed_lies_about_the_middle_of_the_picture(pelvis):
+    for primary, secondary, roll in ((0, 0, 0), (40, -30, 15), (90, 0, 0)):
+        view = framing(GENERIC, pelvis.points, primary, secondary, roll)
+        uv = view.project(pelvis.points)
+        middle = (uv.amin(dim=0) + uv.amax(dim=0)) / 2
+        assert (middle - float64([view.size[1] - 1, view.size[0] - 1]) / 2).abs().max() < 1.0
+        torch.testing.assert_close(view.normal, beam(primary, secondary))
+    with pytest.raises(GeometryError, match="no points"):
+        framing(GENERIC, pelvis.points[:0])
