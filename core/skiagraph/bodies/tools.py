@@ -144,7 +144,7 @@ def _meet(
     with np.errstate(divide="ignore", invalid="ignore"):
         u = _cross(c - b, xy - b[..., :2]) / area
         v = _cross(a - c, xy - c[..., :2]) / area
-    w = 1 - u - v
+        w = 1 - u - v
     hit = (u >= 0) & (v >= 0) & (w >= 0) & (ij <= highest[:, None]).all(-1) & (area != 0)
     triangle, ray = np.nonzero(hit)
     z = (u * a[..., 2] + v * b[..., 2] + w * c[..., 2])[triangle, ray]

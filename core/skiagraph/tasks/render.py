@@ -16,7 +16,7 @@ from skiagraph.io.patient import Patient, generator
 from skiagraph.io.xray import Bone
 from skiagraph.physics.spectrum import Spectrum
 from skiagraph.planning import Frame, plan, standard_view
-from skiagraph.tasks.shot import beside, check_output, save, shoot
+from skiagraph.tasks.shot import beside, check_output, collimated, save, shoot, window_of
 from skiagraph.tasks.task import Report, silent
 
 
@@ -56,6 +56,8 @@ class Render:
     """Anatomy per voxel on the CT's grid, to be projected to masks."""
     landmarks: Path | None = None
     """Points of the CT: .mrk.json, .fcsv or .json."""
+    collimation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Millimetres of the panel that the collimator's leaves cover: top, bottom, left, right."""
     frame: Frame = "pelvis"
     """Whether a standard view's angles are the pelvis's own, or the table's."""
     bone: Bone = "bright"
@@ -84,7 +86,9 @@ class Render:
         labels = () if patient.labels is None else (patient.labels,)
         scene = Scene((renderer.decompose(patient.volume),), labels, patient.landmarks)
         said |= {"fidelity": self.fidelity, "seed": self.seed, "panel": _panel(renderer)}
+        window = window_of(view, self.collimation)
         shot = shoot(renderer, scene, view, carm, generator(self.seed), **said)
+        shot = collimated(shot, window) if any(self.collimation) else shot
         report(2, 3, "writing")
         files = save(shot, self.output, self.bone, self.kvp or (90.0 if self.fidelity == "realistic" else None))
         report(3, 3, "done")

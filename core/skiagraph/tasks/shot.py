@@ -1,7 +1,7 @@
 """One X-ray with all its labels, in memory and on disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from skiagraph.drr.display import picture, polarised
 from skiagraph.drr.project import Projection, project_labels
 from skiagraph.drr.render import Renderer
 from skiagraph.drr.scene import Scene
-from skiagraph.errors import DataError
+from skiagraph.errors import DataError, GeometryError
+from skiagraph.factory.devices import Window
+from skiagraph.factory.take import LEAK
 from skiagraph.geometry import View
 from skiagraph.io.dicom_xray import write_xray_dicom
 from skiagraph.io.files import stem_of, suffix_of, writing_together
@@ -61,6 +63,43 @@ def shoot(renderer: Renderer, scene: Scene, view: View, carm: CArm, rng: torch.G
             name: {"area_mm2": round(area, 3)} for name, area in zip(projection.names, projection.areas.tolist())
         }
     return Shot(transmission, carm, Record.of(view, scene.landmarks, carm.name, **said), projection)
+
+
+def window_of(view: View, leaves: Sequence[float]) -> Window:
+    """What a collimator leaves open whose leaves cover so many millimetres of the panel: top, bottom, left, right.
+
+    Raises GeometryError if they leave nothing.
+    """
+    rows, columns = view.size
+    step_v, step_u = view.pixel_spacing
+    top, bottom, left, right = (round(max(0.0, leaf) / step) for leaf, step in zip(leaves, (step_v,) * 2 + (step_u,) * 2))
+    if top + bottom >= rows or left + right >= columns:
+        said = " ".join(f"{leaf:g}" for leaf in leaves)
+        raise GeometryError(
+            f"leaves {said} mm over a panel of {rows * step_v:.0f} x {columns * step_u:.0f} mm leave nothing open; "
+            "give less"
+        )
+    return Window(top, rows - bottom, left, columns - right)
+
+
+def collimated(shot: Shot, window: Window) -> Shot:
+    """The X-ray with a collimator before the tube: lead around the window, and nothing known of what lies behind it.
+
+    Quanta and scatter stay as they are; in truth a collimated beam scatters less.
+    """
+    field, record, projection = window.mask(shot.view.size), shot.record, shot.projection
+    if projection is not None:
+        projection = replace(
+            projection, thickness=projection.thickness * field, depth=projection.depth.masked_fill(~field, torch.inf)
+        )
+    keypoints = replace(record.keypoints, visible=record.keypoints.visible & window.holds(record.keypoints.uv))
+    extra = {**record.extra, "window": [window.v0, window.v1, window.u0, window.u1]}
+    return replace(
+        shot,
+        transmission=torch.where(field, shot.transmission, LEAK),
+        record=replace(record, keypoints=keypoints, extra=extra),
+        projection=projection,
+    )
 
 
 def structures_of(bodies: Sequence[Labels]) -> list[str]:

@@ -186,20 +186,29 @@ def _of_segmentation(node, ct):
     ids = [segmentation.GetNthSegmentID(number) for number in range(segmentation.GetNumberOfSegments())]
     if not ids:
         raise CArmError(f"{node.GetName()} has no segments; pick a segmentation that names its structures")
+    names = {number: segmentation.GetSegment(one).GetName() for number, one in enumerate(ids, start=1)}
+    return _merged(node, ids, ct), names
+
+
+def mask_of(node, segment_id, like):
+    """Where a segment is, on the voxels (k, j, i) of a volume."""
+    return _merged(node, [segment_id], like) > 0
+
+
+def _merged(node, ids, volume):
+    """Segments 1, 2, 3... on a volume's voxels, later ones over earlier ones."""
     chosen, values = vtk.vtkStringArray(), vtk.vtkIntArray()
     for number, one in enumerate(ids, start=1):
         chosen.InsertNextValue(one)
         values.InsertNextValue(number)
     like, merged = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
-    like.SetImageToWorldMatrix(matrix(np.linalg.inv(world_from(node)) @ ijk_to_ras(ct)))
-    like.SetExtent(ct.GetImageData().GetExtent())
+    like.SetImageToWorldMatrix(matrix(np.linalg.inv(world_from(node)) @ ijk_to_ras(volume)))
+    like.SetExtent(volume.GetImageData().GetExtent())
     whole = slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
     if not node.GenerateMergedLabelmapForAllSegments(merged, whole, like, chosen, values):
         raise CArmError(f"the voxels of {node.GetName()} could not be read; export it to a label map")
-    i, j, k = ct.GetImageData().GetDimensions()
-    array = numpy_support.vtk_to_numpy(merged.GetPointData().GetScalars()).reshape(k, j, i)
-    names = {number: segmentation.GetSegment(one).GetName() for number, one in enumerate(ids, start=1)}
-    return array.astype(np.int16), names
+    i, j, k = volume.GetImageData().GetDimensions()
+    return numpy_support.vtk_to_numpy(merged.GetPointData().GetScalars()).reshape(k, j, i).astype(np.int16)
 
 
 def _of_label_map(node, ct):
@@ -245,29 +254,33 @@ def show_labels(scene, labels, name):
 
     node = add(scene, "vtkMRMLSegmentationNode", name)
     node.CreateDefaultDisplayNodes()
-    own = np.array(FLIP @ labels.grid.world_from_ijk.numpy())
     present = set(torch.unique(labels.index).tolist())
-    for number, title in labels.names.items():
-        if number in present:
-            _add_segment(node, (labels.index == number).to(torch.uint8).numpy(), own, title, number)
+    named = [(title, (labels.index == number).numpy()) for number, title in labels.names.items() if number in present]
+    add_segments(node, named, FLIP @ labels.grid.world_from_ijk.numpy())
     return node
 
 
-def _add_segment(node, mask, own, title, number):
-    filled = np.nonzero(mask)
-    low = [int(axis.min()) for axis in filled]
-    high = [int(axis.max()) + 1 for axis in filled]
-    box = np.ascontiguousarray(mask[tuple(slice(a, b) for a, b in zip(low, high))])
-    image = slicer.vtkOrientedImageData()
-    image.SetExtent(low[2], high[2] - 1, low[1], high[1] - 1, low[0], high[0] - 1)
-    image.SetImageToWorldMatrix(matrix(own))
-    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    scalars = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
-    scalars[:] = box.ravel()
-    image.Modified()
+def add_segments(node, named, own):
+    """Segments of a segmentation from titles and masks (k, j, i), none empty, on a lattice with this IJK to RAS."""
+    for number, (title, mask) in enumerate(named, start=1):
+        filled = np.nonzero(mask)
+        low = [int(axis.min()) for axis in filled]
+        high = [int(axis.max()) + 1 for axis in filled]
+        box = mask[tuple(slice(a, b) for a, b in zip(low, high))]
+        image = slicer.vtkOrientedImageData()
+        image.SetExtent(low[2], high[2] - 1, low[1], high[1] - 1, low[0], high[0] - 1)
+        image.SetImageToWorldMatrix(matrix(own))
+        image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+        numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())[:] = box.ravel()
+        image.Modified()
+        node.AddSegmentFromBinaryLabelmapRepresentation(image, title, color_of(number))
+
+
+def color_of(number):
+    """One of many colours that differ, 0...1."""
     color = [0.0] * 3
-    vtk.vtkMath.HSVToRGB([(0.61803 * number) % 1.0, 0.55, 0.95], color)
-    node.AddSegmentFromBinaryLabelmapRepresentation(image, title, color)
+    vtk.vtkMath.HSVToRGB([(0.61803 * number) % 1.0, 0.65, 1.0], color)
+    return color
 
 
 def show_landmarks(scene, landmarks, name, about=None, node=None):

@@ -6,16 +6,15 @@ show the mirror image.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
-import slicer
 import vtk
 
-from .convert import line_of, panel_ijk_to_ras, ras, show_picture
+from .convert import color_of, line_of, lps, numbers, ras, show_picture
 from .errors import CArmError
-from .home import AllAtOnce, add, drop, held, held_or_made, hold, matrix
+from .home import AllAtOnce, drop, held, held_or_made, hold, matrix
 
 IMAGE, POINTS, RIM, OUTLINES, COLORS = "live", "live.landmarks", "live.corridor", "live.outlines", "live.colors"
 RADIUS = "VirtualCArm.radius"
@@ -127,9 +126,6 @@ def show_corridor(scene, line, view):
 def _hull(line, view):
     """RAS points on the panel round a corridor's shadow; None where its ends do not lie before the source."""
     from scipy.spatial import ConvexHull
-    from skiagraph.errors import SkiagraphError  # noqa: F401  (the core has to be there)
-
-    from .convert import lps
 
     first, last = line_of(line, "the corridor")
     radius = float(line.GetAttribute(RADIUS) or USUAL_RADIUS)
@@ -184,9 +180,7 @@ def _colors(scene, names):
         node.SetNumberOfColors(len(names) + 1)
         node.SetColor(0, "none", 0.0, 0.0, 0.0, 0.0)
         for number, name in enumerate(names, start=1):
-            color = [0.0] * 3
-            vtk.vtkMath.HSVToRGB([(0.61803 * number) % 1.0, 0.75, 1.0], color)
-            node.SetColor(number, name, *color, 1.0)
+            node.SetColor(number, name, *color_of(number), 1.0)
     return node
 
 
@@ -207,8 +201,6 @@ def place_slice(slice_node, image):
         raise CArmError("there is no picture to show; take an X-ray first")
     frame = vtk.vtkMatrix4x4()
     image.GetIJKToRASMatrix(frame)
-    from .convert import numbers
-
     ijk = numbers(frame)
     columns, rows, _ = image.GetImageData().GetDimensions()
     across, up = ijk[:3, 0], -ijk[:3, 1]

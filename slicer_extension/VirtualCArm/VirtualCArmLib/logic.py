@@ -5,10 +5,11 @@ wants the X-ray to follow the C-arm observes `carm_node()` and asks for `fluoro(
 """
 
 import time
+from dataclasses import replace
 
 import slicer
 
-from . import aim, live, patient
+from . import aim, live, patient, plan, shots
 from .errors import need_core
 from .home import held, hold, home
 from .sight import Sight
@@ -189,8 +190,152 @@ class CArmLogic:
             line.SetAttribute(live.RADIUS, f"{radius:g}")
         hold(self.scene, "corridor", line)
 
+    # 3. Plan
+
+    def see_along(self, line=None):
+        """The best view down a line, the corridor's if none is given. Raises CArmError unless both ends are placed."""
+        return plan.along(self.scene, line or held(self.scene, "corridor"), self._landmarks())
+
+    def see_facing(self, plane=None):
+        """A plane's S-curve, and the views edge on and face on; the target's plane if none is given."""
+        need_core()
+        return plan.s_curve(self.scene, plane or held(self.scene, "target"), self._landmarks())
+
+    def see_field(self, suggestion, names):
+        """A suggestion shifted so that the named landmarks are in the picture, if the panel is large enough."""
+        return plan.kept_in_field(self.scene, suggestion, self._landmarks(), tuple(names))
+
+    def take(self, suggestion):
+        """Stand where a suggestion says."""
+        return self.aim(
+            primary=suggestion.primary, secondary=suggestion.secondary, roll=0.0, isocenter=suggestion.isocenter
+        )
+
+    def plan_table(self):
+        """The table of the planned views."""
+        return plan.table_of(self.scene)
+
+    def planned(self):
+        """The planned views, in their order."""
+        return plan.rows_of(self.scene)
+
+    def add_planned(self, name=None):
+        """Plan the view the C-arm has; the number of its row."""
+        rows, now = self.planned(), self.reading()
+        rows.append(plan.of_reading(plan.unlike(name or now.words, rows), now))
+        plan.write(self.scene, rows)
+        return len(rows) - 1
+
+    def rename_planned(self, number, name):
+        """Give a planned view another name."""
+        rows = self.planned()
+        rows[number] = replace(plan.chosen(rows, number), name=name)
+        plan.write(self.scene, rows)
+
+    def remove_planned(self, number):
+        """Take a view out of the plan."""
+        rows = self.planned()
+        plan.chosen(rows, number)
+        del rows[number]
+        plan.write(self.scene, rows)
+
+    def move_planned(self, number, to):
+        """Put a planned view before or after others."""
+        rows = self.planned()
+        row = plan.chosen(rows, number)
+        plan.chosen(rows, to)
+        del rows[number]
+        rows.insert(to, row)
+        plan.write(self.scene, rows)
+
+    def jump(self, number):
+        """Stand as a planned view says, with its device."""
+        row = plan.chosen(self.planned(), number)
+        self.set_device(row.device, row.side)
+        return self.aim(primary=row.primary, secondary=row.secondary, roll=row.roll, isocenter=row.isocenter)
+
+    def export_plan(self, path):
+        """The plan as .json, .csv, or a folder of records for `skiagraph make-samples --poses`; the files."""
+        need_core()
+        return plan.export(path, self.planned(), self._landmarks())
+
+    def import_plan(self, path):
+        """Add the views of a .json plan to this one; how many."""
+        rows, more = self.planned(), plan.read(path)
+        for row in more:
+            rows.append(replace(row, name=plan.unlike(row.name, rows)))
+        plan.write(self.scene, rows)
+        return len(more)
+
+    # 4. Shoot
+
+    def set_tool(self, node):
+        """The line or model that shots with a tool have in them; None for none."""
+        hold(self.scene, "tool", node)
+
+    def shoot(self, settings=None, name=None, **changes):
+        """Take an X-ray as the C-arm stands and keep it in the scene; its picture's node.
+
+        `changes` are settings by name, such as `kvp=70`. Raises GeometryError for a view out of the device's reach.
+        """
+        need_core()
+        settings = shots.changed(settings or shots.ShotSettings(), changes)
+        nodes, renderer, now = self.patient_nodes(), shots.renderer_of(settings), self.reading()
+        carm = aim.device_of(self.carm_node(), settings.columns)
+        carm.check(now.primary, now.secondary)
+        phantom = self._sight.phantom(nodes.ct, settings.fidelity, renderer.decompose)
+        labels, landmarks = self._sight.labels(nodes.ct, nodes.labels), self._sight.landmarks(nodes.landmarks)
+        view = aim.view_of(self.carm_node(), settings.columns)
+        shot = shots.take(self.scene, carm, view, phantom, labels, landmarks, settings, renderer)
+        return shots.show(self.scene, shot, name or f"X-ray {now.words}", nodes.ct)
+
+    def shots(self):
+        """The shots of the scene, in the order they were taken."""
+        return shots.rows_of(self.scene)
+
+    def shot_table(self):
+        """The shots as a table node, made anew."""
+        return shots.table_of(self.scene)
+
+    def delete_shot(self, node):
+        """Take a shot and all that hangs from it out of the scene."""
+        shots.delete(self.scene, node)
+
+    def export_shot(self, node, path):
+        """A shot as .dcm, .png or a measurement, with record, landmarks and masks beside it; the files."""
+        need_core()
+        return shots.export(node, path)
+
+    def jump_to_shot(self, node):
+        """Stand where a shot was taken."""
+        need_core()
+        record = shots.record_of(node)
+        self.set_device(str(record.device), self.reading().side)
+        aim.stand(self.carm_node(), record.view)
+        return self.reading()
+
+    def batch_requests(self, folder, settings=None):
+        """Write the patient to a folder; one request to `skiagraph run` for each planned view.
+
+        Do them in a process of their own, and bring each `output` in by `import_shot`.
+        """
+        need_core()
+        made = shots.requests(folder, self.planned(), settings or shots.ShotSettings())
+        self.write_patient(folder)
+        return made
+
+    def import_shot(self, path, name=None):
+        """An X-ray that a request took, as a shot of the scene."""
+        need_core()
+        return shots.import_shot(self.scene, path, name)
+
     def _known(self):
         """Landmarks and middle of the patient."""
         need_core()
         nodes = self.patient_nodes()
         return self._sight.landmarks(nodes.landmarks), self._sight.center(nodes.ct, nodes.labels)
+
+    def _landmarks(self):
+        """What is known of the patient's points; none without any."""
+        need_core()
+        return self._sight.landmarks(held(self.scene, patient.LANDMARKS))
