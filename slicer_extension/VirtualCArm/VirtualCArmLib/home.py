@@ -48,15 +48,19 @@ def held_or_made(scene, role, kind, name):
     return node
 
 
+UNDOABLE = ("vtkMRMLTableNode", "vtkMRMLMarkupsFiducialNode", "vtkMRMLLinearTransformNode")
+"""Nodes whose changes the user may undo: small ones, for each state of the scene keeps a copy of them."""
+
+
 def add(scene, kind, name):
-    """A new node with a name of its own, which the user may undo."""
+    """A new node with a name of its own."""
     node = scene.CreateNodeByClass(kind)
     if node is None:
         raise CArmError(f"this Slicer has no {kind}; the module needs Slicer 5.8 or newer")
     node.UnRegister(None)
     node.SetName(scene.GenerateUniqueName(name))
     node = scene.AddNode(node)
-    node.SetUndoEnabled(True)
+    node.SetUndoEnabled(kind in UNDOABLE)
     return node
 
 

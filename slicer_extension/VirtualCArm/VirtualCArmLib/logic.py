@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import slicer
 
-from . import aim, live, patient, plan, shots
+from . import aim, annotate, live, patient, plan, radiographs, shots
+from .convert import ras
 from .errors import need_core
 from .home import held, hold, home
 from .sight import Sight
@@ -328,6 +329,82 @@ class CArmLogic:
         """An X-ray that a request took, as a shot of the scene."""
         need_core()
         return shots.import_shot(self.scene, path, name)
+
+    # 5. Real X-rays
+
+    def load_xray(self, path, bone="bright"):
+        """An X-ray from a file, on its panel if the file tells its geometry; `bone` as it looks, if that is not told."""
+        need_core()
+        return radiographs.load(self.scene, path, bone)
+
+    def set_xray_geometry(
+        self,
+        node,
+        device="generic",
+        side="right",
+        primary=0.0,
+        secondary=0.0,
+        roll=0.0,
+        isocenter=None,
+        source_to_panel=None,
+        pixel_spacing=None,
+        tube_in_front=False,
+    ):
+        """Say how an X-ray was taken: it is put on the panel of such a view, its landmarks along.
+
+        `isocenter` is in RAS, the middle of the patient if not given; `pixel_spacing` in millimetres on the panel.
+        `tube_in_front` for a radiograph, whose panel is behind the patient. Raises CArmError without a pixel spacing.
+        """
+        need_core()
+        from skiagraph.carm import device as known
+
+        if isocenter is None:
+            nodes = self.patient_nodes()
+            isocenter = ras(self._sight.center(nodes.ct, nodes.labels).numpy())
+        carm = replace(known(device), side=side)
+        return radiographs.place(
+            node, carm, primary, secondary, roll, isocenter, source_to_panel, pixel_spacing, tube_in_front
+        )
+
+    def set_bone(self, node, bone):
+        """Say whether an X-ray shows bone bright or dark."""
+        radiographs.set_bone(node, bone)
+
+    def detect(self, node, reach=None):
+        """Find the landmarks on an X-ray, here and now: points on its picture, coloured by confidence."""
+        need_core()
+        return radiographs.detect(self.scene, node, reach)
+
+    def keypoints_of(self, node):
+        """The points on an X-ray, None if there are none."""
+        return radiographs.keypoints_of(node)
+
+    def export_keypoints(self, node, path):
+        """The points on an X-ray as .mrk.json, .fcsv or .json; the file."""
+        return radiographs.export_keypoints(node, path)
+
+    def register(self, node, report=None):
+        """Find where the CT lies in an X-ray of known geometry, here and now: from landmarks, then from the pictures."""
+        need_core()
+        from skiagraph.drr.render import HEURISTIC, NAIVE
+
+        nodes = self.patient_nodes()
+        phantom = self._sight.phantom(nodes.ct, "heuristic", HEURISTIC.decompose)
+        naive = self._sight.phantom(nodes.ct, "naive", NAIVE.decompose)
+        return radiographs.register(self.scene, node, phantom, naive, self._sight.landmarks(nodes.landmarks), report)
+
+    def apply_registration(self, node):
+        """Put the patient where an X-ray saw him: under the motion that was found."""
+        nodes = self.patient_nodes()
+        radiographs.apply(self.scene, node, (nodes.ct, nodes.landmarks, nodes.labels))
+
+    def delete_xray(self, node):
+        """Take an X-ray and its points out of the scene."""
+        radiographs.delete(self.scene, node)
+
+    def annotator(self, address, token, authority=None):
+        """Sign in at an annotation server; `authority` is a PEM file if the system does not know who signed for it."""
+        return annotate.connect(self.scene, address, token, authority)
 
     def _known(self):
         """Landmarks and middle of the patient."""

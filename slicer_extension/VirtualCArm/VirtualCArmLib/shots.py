@@ -199,7 +199,6 @@ def show(scene, shot, name, ct=None):
     """A shot as nodes; the picture's is the shot's."""
     from skiagraph.io.records import as_json
 
-    scene.SaveStateForUndo()
     image = add(scene, "vtkMRMLScalarVolumeNode", name)
     show_picture(image, shot.shown.numpy(), shot.view)
     live.windowed(image)
@@ -306,7 +305,6 @@ def _texts(row):
 def delete(scene, node):
     """Take a shot and all that hangs from it out of a scene."""
     record_of(node)
-    scene.SaveStateForUndo()
     for role in (TRANSMISSION, LANDMARKS, MASKS):
         drop(scene, node.GetNodeReference(role))
     drop(scene, node)
