@@ -237,8 +237,8 @@ def plan_all(carm: CArm, landmarks: Landmarks, center: Point, frame: Frame = "pe
 def edge_on(normal: Float64[Tensor, "3"], primary: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
     """For each primary angle the secondary one, -90...90 degrees, at which a plane is seen as a line.
 
-    These pairs are the plane's S-curve, as valves are aimed by (Gurvitch et al. 2010): the beam lies in the plane, so
-    cos s (n_x sin p - n_y cos p) + n_z sin s = 0. Of a plane along the body's axis (n_z = 0) the curve is upright: every
+    These pairs are the S-curve valves are aimed by (Gurvitch et al. 2010): the beam lies in the plane, so
+    cos s (n_x sin p - n_y cos p) + n_z sin s = 0. Along the body's axis (n_z = 0) the curve is upright: every
     secondary angle will do where the bracket is 0, none elsewhere, and NaN stands for both. Raises GeometryError for a
     normal of no length.
     """

@@ -72,7 +72,9 @@ def window_of(view: View, leaves: Sequence[float]) -> Window:
     """
     rows, columns = view.size
     step_v, step_u = view.pixel_spacing
-    top, bottom, left, right = (round(max(0.0, leaf) / step) for leaf, step in zip(leaves, (step_v,) * 2 + (step_u,) * 2))
+    top, bottom, left, right = (
+        round(max(0.0, leaf) / step) for leaf, step in zip(leaves, (step_v,) * 2 + (step_u,) * 2)
+    )
     if top + bottom >= rows or left + right >= columns:
         said = " ".join(f"{leaf:g}" for leaf in leaves)
         raise GeometryError(

@@ -1,11 +1,10 @@
 """Where the C-arm stands: one linear transform in the scene, turned by angles or dragged by hand, read back as angles.
 
 The transform takes the C-arm's own frame to the world. In its own frame the isocentre is the origin and the C-arm
-stands for AP, so that the models drawn in it follow by themselves, and so does the X-ray: its view is the AP view moved.
+stands for AP, so that models drawn in it follow by themselves, and so does the X-ray: its view is the AP view moved.
 """
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
 
 import numpy as np
 import vtk
@@ -44,12 +43,12 @@ class Reading:
     """Degrees, cranial positive."""
     roll: float
     """Degrees the picture is turned in its plane; 0 is head up."""
-    isocenter: Tuple[float, float, float]
+    isocenter: tuple[float, float, float]
     """RAS millimetres."""
     words: str
     """The angles as LAO or RAO, CRA or CAU."""
     in_reach: bool
-    nearest: Tuple[float, float]
+    nearest: tuple[float, float]
     """The angles in reach that come closest: its own if in reach."""
     nearest_words: str
     orbital: float
@@ -211,7 +210,7 @@ def reading(node):
     view = _at_rest(device_of(node, 1)).moved(pose)
     primary, secondary = (round(angle, 6) + 0.0 for angle in view_angles(view))
     nearest = carm.nearest(primary, secondary)
-    joints = [one for one in carm.joints(primary, secondary)]
+    upright, _ = carm.joints(primary, secondary)
     return Reading(
         carm.name,
         carm.side,
@@ -223,8 +222,8 @@ def reading(node):
         nearest == (primary, secondary),
         nearest,
         clinical(*nearest),
-        joints[0].orbital,
-        joints[0].angulation,
+        upright.orbital,
+        upright.angulation,
     )
 
 
@@ -305,9 +304,7 @@ def _shapes(carm):
     ahead = (middle - source) / np.linalg.norm(middle - source)
     return {
         "body": _body(carm, source, middle, ahead),
-        "beam": _polygons(
-            np.vstack([source, corners]), [(0, 1, 2), (0, 2, 3), (0, 3, 4), (0, 4, 1)]
-        ),
+        "beam": _polygons(np.vstack([source, corners]), [(0, 1, 2), (0, 2, 3), (0, 3, 4), (0, 4, 1)]),
         "panel": _polygons(np.vstack([corners, corners + 40.0 * ahead]), _BOX),
         "ray": _tube(np.stack([source, middle]), 1.5),
     }

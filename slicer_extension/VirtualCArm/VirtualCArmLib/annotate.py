@@ -9,7 +9,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional
 
 from . import radiographs
 from .errors import CArmError, need_core
@@ -41,7 +41,7 @@ class Status:
 
     total: int
     finished: int
-    strategies: Tuple[str, ...]
+    strategies: tuple[str, ...]
     user: str
     role: str
 
@@ -98,7 +98,7 @@ def connect(scene, address, token, authority=None):
     try:
         made = client.Client(address.strip(), token.strip(), authority=None if authority is None else Path(authority))
     except (ValueError, OSError) as error:
-        raise CArmError(str(error))
+        raise CArmError(str(error)) from None
     user = made.who()
     return Annotator(scene, made, user["name"], user["role"])
 
@@ -119,7 +119,7 @@ class Annotator:
         )  # fmt: skip
 
     def next(self, strategy: str = "hybrid", readers: int = 1) -> Optional[Sample]:
-        """The next X-ray with the server's proposals on it; None if all are read. It is given back if it cannot be shown."""
+        """The next X-ray with the server's proposals; None if all are read. It is given back if it cannot be shown."""
         need_core()
         found = self.client.next_sample(strategy, readers)
         if not found:
@@ -142,7 +142,7 @@ class Annotator:
         node.SetAttribute(PICTURE, picture)
         return node
 
-    def _propose(self, node, picture: str, fixed: Optional[Dict[str, Any]]):
+    def _propose(self, node, picture: str, fixed: Optional[dict[str, Any]]):
         said = self.client.infer(picture, fixed, bone=node.GetAttribute(radiographs.BONE))
         points = {
             one["name"]: (one["uv"] if _whole(one["uv"]) else None, float(one["confidence"]), bool(one["visible"]))
@@ -150,12 +150,12 @@ class Annotator:
         }
         return radiographs.show_keypoints(self.scene, node, points)
 
-    def predict(self, sample: Sample, fixed: Tuple[str, ...] = ()):
-        """Ask for the points again; those named `fixed` stay where they are and the others are looked for about them."""
+    def predict(self, sample: Sample, fixed: tuple[str, ...] = ()):
+        """Ask for the points again; those named `fixed` stay where they are, the others are looked for about them."""
         known = self.points(sample)
         return self._propose(_there(sample), sample.id, {name: known[name] for name in fixed if name in known} or None)
 
-    def points(self, sample: Sample) -> Dict[str, Any]:
+    def points(self, sample: Sample) -> dict[str, Any]:
         """The points as they are now: pixels (u, v) by name, None for one that is placed nowhere."""
         node = _there(sample)
         names, uv = radiographs.pixels_of(node)

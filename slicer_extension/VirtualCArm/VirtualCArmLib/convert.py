@@ -89,6 +89,7 @@ def grid_of(node):
     """The lattice a volume lies on in the world."""
     need_core()
     import torch
+
     from skiagraph.geometry import Grid
 
     i, j, k = node.GetImageData().GetDimensions()
@@ -166,6 +167,7 @@ def labels_of(node, ct):
     """
     need_core()
     import torch
+
     from skiagraph.anatomy import structure_of
     from skiagraph.volume import Labels
 
@@ -175,7 +177,7 @@ def labels_of(node, ct):
         ours = structure_of(name)
         merged.setdefault(ours, []).append(number)
         names.setdefault(merged[ours][0], ours)
-    for name, parts in merged.items():
+    for parts in merged.values():
         if len(parts) > 1:
             numbered[np.isin(numbered, parts[1:])] = parts[0]
     return Labels(torch.from_numpy(numbered), grid_of(ct), names)

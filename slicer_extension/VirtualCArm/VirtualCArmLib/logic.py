@@ -115,7 +115,7 @@ class CArmLogic:
         return aim.reading(self.carm_node())
 
     def standard_views(self, frame="pelvis"):
-        """The standard views of this patient by this device; the angles are the pelvis's, or with `table` the table's."""
+        """The standard views of this patient by this device, in the frame of his `pelvis` or of the `table`."""
         return aim.choices(self.carm_node(), *self._known(), frame)
 
     def aim(self, view=None, primary=None, secondary=None, roll=None, isocenter=None, frame="pelvis"):
@@ -333,7 +333,7 @@ class CArmLogic:
     # 5. Real X-rays
 
     def load_xray(self, path, bone="bright"):
-        """An X-ray from a file, on its panel if the file tells its geometry; `bone` as it looks, if that is not told."""
+        """An X-ray from a file, on its panel if the file tells its geometry; `bone` as it looks, if it is not told."""
         need_core()
         return radiographs.load(self.scene, path, bone)
 
@@ -384,7 +384,7 @@ class CArmLogic:
         return radiographs.export_keypoints(node, path)
 
     def register(self, node, report=None):
-        """Find where the CT lies in an X-ray of known geometry, here and now: from landmarks, then from the pictures."""
+        """Find where the CT lies in an X-ray of known geometry, here and now: from landmarks, then the pictures."""
         need_core()
         from skiagraph.drr.render import HEURISTIC, NAIVE
 

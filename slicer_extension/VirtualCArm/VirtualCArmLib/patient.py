@@ -3,7 +3,7 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def warnings_of(scene):
         names, points = points_of(patient.landmarks)
     except CArmError as error:
         return [str(error)]
-    said: List[str] = []
+    said: list[str] = []
     if not names:
         said.append("no landmarks: angles are the table's, not the pelvis's; load, place or find them")
     if patient.labels is None:

@@ -8,7 +8,6 @@ import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Optional, Tuple
 
 import numpy as np
 import vtk
@@ -31,16 +30,16 @@ class Suggestion:
 
     primary: float
     secondary: float
-    isocenter: Tuple[float, float, float]
+    isocenter: tuple[float, float, float]
     """RAS millimetres."""
     words: str
     in_reach: bool
     """Whether the device reaches the very view that serves best."""
     off: float
     """Degrees between that view and this one, the nearest in reach."""
-    inside: Tuple[str, ...]
+    inside: tuple[str, ...]
     """Landmarks in the picture."""
-    outside: Tuple[str, ...]
+    outside: tuple[str, ...]
     """Landmarks that are not."""
 
 
@@ -48,11 +47,11 @@ class Suggestion:
 class SCurve:
     """The angles at which a plane is seen edge on, and where it is seen face on."""
 
-    primary: Tuple[float, ...]
+    primary: tuple[float, ...]
     """Degrees."""
-    secondary: Tuple[float, ...]
+    secondary: tuple[float, ...]
     """Degrees, one for each primary; NaN where there is none."""
-    in_reach: Tuple[bool, ...]
+    in_reach: tuple[bool, ...]
     edge: Suggestion
     """The reachable view edge on that is closest to where the C-arm stands."""
     face: Suggestion
@@ -69,7 +68,7 @@ class PlannedView:
     primary: float
     secondary: float
     roll: float
-    isocenter: Tuple[float, float, float]
+    isocenter: tuple[float, float, float]
     """RAS millimetres."""
     words: str
 
@@ -86,6 +85,7 @@ def along(scene, line, landmarks):
 def s_curve(scene, plane, landmarks):
     """A plane's S-curve by this device, the point of it nearest to the C-arm, and the view face on."""
     import torch
+
     from skiagraph.carm import angles_of, beam
     from skiagraph.planning import edge_on
 
@@ -118,12 +118,13 @@ def _square_to(direction):
 
 
 def kept_in_field(scene, suggestion, landmarks, names):
-    """A suggestion shifted so that the named landmarks are in the middle of its picture. Raises CArmError if unknown."""
+    """A suggestion shifted so that landmarks are in the middle of its picture. Raises CArmError for unknown ones."""
     from skiagraph.planning import framing
 
     missing = [name for name in names if name not in landmarks]
     if missing or not names:
-        raise CArmError(f"no landmark {', '.join(missing) or 'is named'}; there are {', '.join(landmarks.names) or 'none'}")
+        there = ", ".join(landmarks.names) or "none"
+        raise CArmError(f"no landmark {', '.join(missing) or 'is named'}; there are {there}")
     carm = aim.unlimited(aim.device_of(aim.carm_node(scene)))
     view = framing(carm, landmarks.subset(names).points, suggestion.primary, suggestion.secondary)
     return _said(carm, view, landmarks, suggestion.in_reach, suggestion.off)
@@ -132,6 +133,7 @@ def kept_in_field(scene, suggestion, landmarks, names):
 def _best(scene, directions, target, landmarks):
     """The reachable view closest to one of some RAS directions of the beam; of equals, the panel in front."""
     import torch
+
     from skiagraph.carm import angles_of, beam
 
     carm = aim.device_of(aim.carm_node(scene))
@@ -197,7 +199,9 @@ def _row(node, number):
             raise ValueError
     except ValueError:
         wrong = ", ".join(f"{name} {said[name]!r}" for name in NUMBERS)
-        raise CArmError(f"row {number + 1} of the plan, {said['name']!r}, holds {wrong}; give numbers, or delete it")
+        raise CArmError(
+            f"row {number + 1} of the plan, {said['name']!r}, holds {wrong}; give numbers, or delete it"
+        ) from None
     return PlannedView(
         said["name"], said["device"], said["side"], values[0], values[1], values[2], tuple(values[3:]), said["words"]
     )
@@ -299,7 +303,7 @@ def read(path):
             for one in content["views"]
         ]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CArmError(f"{path} holds no plan ({error}); give a .json that was exported here")
+        raise CArmError(f"{path} holds no plan ({error}); give a .json that was exported here") from None
     if content.get("frame") != "RAS" or any(len(row.isocenter) != 3 for row in rows):
         raise CArmError(f"{path} is no plan in RAS; give a .json that was exported here")
     return rows
@@ -318,7 +322,3 @@ def unlike(name, rows):
     while found in taken:
         found, number = f"{name} {number}", number + 1
     return found
-
-
-Selection = Optional[Tuple[int, ...]]
-"""Numbers of planned views; None for all."""

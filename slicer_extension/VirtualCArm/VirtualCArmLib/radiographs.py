@@ -1,13 +1,13 @@
 """X-rays somebody took: loaded, given their geometry, read for landmarks, and the CT brought to where they saw it.
 
-A picture whose file tells its geometry lies on its panel in the world. One that does not lies flat, at (u, v, 0) LPS times
-the size of a pixel, where Slicer loads pictures, until `place` says how it was taken. Its landmarks go along.
+A picture whose file tells its geometry lies on its panel in the world. One that does not lies flat, at (u, v, 0) LPS
+times the size of a pixel, where Slicer loads pictures, until `place` says how it was taken. Its landmarks go along.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 import vtk
@@ -49,7 +49,7 @@ class Registered:
     trusted: bool
     rms_px: Optional[float]
     """Root mean square distance of the landmarks as seen and as projected at the pose found; None without."""
-    used: Tuple[str, ...]
+    used: tuple[str, ...]
     """The landmarks in common."""
     words: str
 
@@ -70,7 +70,7 @@ def load(scene, path, bone="bright"):
     except DataError:
         view = None
     pixels, bone = image.pixels, image.bone or bone
-    measured = suffix_of(path) in MEASUREMENTS and 0 <= float(pixels.min()) and float(pixels.max()) <= 1.5
+    measured = suffix_of(path) in MEASUREMENTS and float(pixels.min()) >= 0 and float(pixels.max()) <= 1.5
     if measured:
         pixels, bone = attenuation(pixels), "bright"
     node = add(scene, "vtkMRMLScalarVolumeNode", path.name.split(".")[0])
@@ -147,7 +147,9 @@ def place(
     rows, columns = voxels_of(node).shape[1:]
     spacing = _spacing(node, said, carm, columns) if pixel_spacing is None else (float(pixel_spacing),) * 2
     if not (np.isfinite(spacing).all() and min(spacing) > 0):
-        raise CArmError(f"pixels of {spacing[0]:g} mm; give a positive size, such as {carm.panel_size[1] / columns:.3f}")
+        raise CArmError(
+            f"pixels of {spacing[0]:g} mm; give a positive size, such as {carm.panel_size[1] / columns:.3f}"
+        )
     if source_to_panel is not None:
         to_isocenter = carm.source_to_isocenter * source_to_panel / carm.source_to_panel
         carm = replace(carm, source_to_panel=float(source_to_panel), source_to_isocenter=to_isocenter)
@@ -170,13 +172,13 @@ def place(
 def _spacing(node, said, carm, columns):
     if said["pixel_spacing"] is None:
         raise CArmError(
-            f"the file of {node.GetName()} does not say how large a pixel is: give the millimetres between pixels on the "
-            f"panel ({carm.panel_size[1] / columns:.3f}, if the picture is the whole panel of {carm.name})"
+            f"the file of {node.GetName()} does not say how large a pixel is: give the millimetres between pixels on "
+            f"the panel ({carm.panel_size[1] / columns:.3f}, if the picture is the whole panel of {carm.name})"
         )
     if said["calibration"] not in ("panel", "file"):
         raise CArmError(
-            f"pixels of {node.GetName()} are {said['pixel_spacing'][1]:g} mm in the patient ({said['calibration']}), not "
-            "on the panel: give the millimetres between pixels on the panel"
+            f"pixels of {node.GetName()} are {said['pixel_spacing'][1]:g} mm in the patient ({said['calibration']}), "
+            "not on the panel: give the millimetres between pixels on the panel"
         )
     return tuple(said["pixel_spacing"])
 
@@ -197,6 +199,7 @@ def detect(scene, node, reach=None):
     from dataclasses import replace
 
     import torch
+
     from skiagraph.detect.bundle import read_bundle
     from skiagraph.tasks.detect import the_bundle
 
@@ -277,11 +280,14 @@ def _move(node, markups, named):
 def keypoints_value(node):
     """An X-ray's points as the core's; none if there are none."""
     import torch
+
     from skiagraph.anatomy import canonical
     from skiagraph.volume import Keypoints
 
     names, uv = pixels_of(node) if keypoints_of(node) is not None else ([], np.zeros((0, 2)))
-    return Keypoints(tuple(map(canonical, names)), torch.from_numpy(uv.copy()), torch.ones(len(names), dtype=torch.bool))
+    return Keypoints(
+        tuple(map(canonical, names)), torch.from_numpy(uv.copy()), torch.ones(len(names), dtype=torch.bool)
+    )
 
 
 # The CT in it
@@ -294,6 +300,7 @@ def register(scene, node, phantom, naive, landmarks, report=None):
     taken over.
     """
     import torch
+
     from skiagraph.drr.display import picture
     from skiagraph.drr.render import NAIVE
     from skiagraph.register.image import register as climb
@@ -317,9 +324,7 @@ def register(scene, node, phantom, naive, landmarks, report=None):
         rms = float(off.square().sum(dim=-1).mean().sqrt())
     words = f"correlation {found.correlation:.2f}" + ("" if found.trusted else ": do not trust this pose")
     words += f"; {len(common)} landmarks {rms:.1f} px off" if rms is not None else "; no landmarks to check it by"
-    return Registered(
-        motion, overlay, found.correlation, found.start, found.trusted, rms, tuple(common), words
-    )
+    return Registered(motion, overlay, found.correlation, found.start, found.trusted, rms, tuple(common), words)
 
 
 def _held(scene, node, role, kind, name):

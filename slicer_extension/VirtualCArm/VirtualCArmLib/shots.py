@@ -7,7 +7,7 @@ picture was made of, the landmarks on the panel, and a mask of each structure. T
 import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 import vtk
@@ -19,7 +19,6 @@ from .convert import (
     lps,
     mask_of,
     panel_ijk_to_ras,
-    points_of,
     ras,
     show_picture,
     voxels_of,
@@ -50,7 +49,7 @@ class ShotSettings:
     seed: int = 0
     """Where the noise starts."""
     columns: int = 768
-    collimation: Tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    collimation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     """Millimetres of the panel that the leaves cover: top, bottom, left, right."""
     tool: Optional[str] = None
     """k_wire, screw, manipulator or model; from the node in the role `tool`."""
@@ -73,11 +72,11 @@ class ShotRow:
     kvp: Optional[float]
     photons: Optional[float]
     seed: Optional[int]
-    size: Tuple[int, int]
+    size: tuple[int, int]
     """Rows and columns."""
-    collimation: Tuple[float, ...]
+    collimation: tuple[float, ...]
     tool: Optional[str]
-    seen: Tuple[str, ...]
+    seen: tuple[str, ...]
     """Landmarks in the picture."""
     landmarks: Optional[Any]
     """Their node."""
@@ -143,6 +142,7 @@ def _with_tool(scene, node, settings):
     if points is None:
         return dressed
     import torch
+
     from skiagraph.volume import Landmarks
 
     names = (*scene.landmarks.names, *points.names)
@@ -168,6 +168,7 @@ def _tool(node, settings):
 
 def _manipulator(tip, tail, diameter, bend):
     import torch
+
     from skiagraph.bodies.manipulator import NOTCHES, Manipulator, frame
 
     made = Manipulator((bend / NOTCHES,) * NOTCHES, outer=diameter, inner=diameter * 2 / 3)
@@ -324,6 +325,7 @@ def export(node, path):
 def shot_of(node):
     """A shot's nodes as the core's value. Raises CArmError if its transmission was deleted."""
     import torch
+
     from skiagraph.carm import DEVICES
     from skiagraph.drr.project import Projection
     from skiagraph.tasks.shot import Shot
@@ -332,7 +334,7 @@ def shot_of(node):
     measured = node.GetNodeReference(TRANSMISSION)
     if measured is None:
         raise CArmError(f"the measurement behind {node.GetName()} was deleted; take the shot again")
-    rows, columns = record.view.size
+    _, columns = record.view.size
     transmission = torch.from_numpy(voxels_of(measured)[0].astype(np.float32))
     carm = DEVICES.get(str(record.device), DEVICES["generic"]).with_pixels(columns)
     return Shot(transmission, carm, record, _projection(node, record.view, Projection))
@@ -357,6 +359,7 @@ def _projection(node, view, kind):
 def import_shot(scene, path, name=None):
     """An X-ray that `skiagraph render` took, to a file of transmission such as .nrrd, as a shot."""
     import torch
+
     from skiagraph.carm import DEVICES
     from skiagraph.drr.project import Projection
     from skiagraph.io.files import stem_of, suffix_of
