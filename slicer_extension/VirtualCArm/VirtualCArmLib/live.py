@@ -142,16 +142,21 @@ def _hull(line, view):
 
 
 def show_outlines(scene, labels, view):
-    """The edges of every structure's shadow, as a label map on the panel. None, and none left, without labels."""
+    """The edges of each structure's shadow, as a label map on the panel. None, and none left, without labels.
+
+    Of many structures those of the hip task are drawn, if there are any.
+    """
     if labels is None:
         drop(scene, held(scene, OUTLINES))
         return None
+    from skiagraph.anatomy import STRUCTURE_NAMES
     from skiagraph.drr.project import project_labels
     from skiagraph.tasks.shot import structures_of
 
     columns = min(OUTLINED, view.size[1])
     view = view.resized((max(1, round(view.size[0] * columns / view.size[1])), columns))
-    projection = project_labels(labels, view, structures_of([labels]))
+    known = structures_of([labels])
+    projection = project_labels(labels, view, [name for name in known if name in STRUCTURE_NAMES] or known)
     node = held_or_made(scene, OUTLINES, "vtkMRMLLabelMapVolumeNode", "Live outlines")
     show_picture(node, edges(projection.masks.numpy()), view)
     colors = _colors(scene, projection.names)
