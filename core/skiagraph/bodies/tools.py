@@ -147,7 +147,7 @@ def _meet(
         w = 1 - u - v
     hit = (u >= 0) & (v >= 0) & (w >= 0) & (ij <= highest[:, None]).all(-1) & (area != 0)
     triangle, ray = np.nonzero(hit)
-    z = (u * a[..., 2] + v * b[..., 2] + w * c[..., 2])[triangle, ray]
+    z = sum(part[triangle, ray] * corner[triangle, 0, 2] for part, corner in ((u, a), (v, b), (w, c)))
     # Seen from below, a triangle that winds outwards is met going in where its normal points down.
     sign = -np.sign(np.broadcast_to(area, hit.shape)[triangle, ray])
     i, j = ij[triangle, ray].T

@@ -1,7 +1,7 @@
 """How many live X-rays a second the module makes of a CT while the C-arm turns: `python live_speed.py CT [LABELS]`.
 
-A frame is all that follows the hand but the drawing: angles set, X-ray taken, picture, its place, landmarks and corridor
-into the scene. It needs slicer-core and skiagraph in one Python; in Slicer's own, `PythonSlicer live_speed.py CT`.
+A frame is all that follows the hand but the drawing: angles set, X-ray taken, picture, its place, landmarks and
+corridor into the scene. It needs slicer-core and skiagraph in one Python, or Slicer's own Python with skiagraph in it.
 """
 
 import argparse
@@ -61,8 +61,9 @@ def patient(logic, given):
         return logic.sample_body(1.5).ct
     if given.labels is None:
         return logic.import_body(given.ct).ct
-    from skiagraph.io.patient import Patient
     from VirtualCArmLib import convert
+
+    from skiagraph.io.patient import Patient
 
     read = Patient.read(given.ct, given.labels)
     ct = convert.show_volume(logic.scene, read.volume, given.ct.name)

@@ -1,4 +1,4 @@
-"""A walk through the module without its panel: patient, aim, live, plan, shots, an X-ray to register; `python walk.py OUT`.
+"""A walk through the module without its panel: patient, aim, plan, shots, an X-ray: `python walk.py OUT`.
 
 With `--ct` and `--labels` it is somebody's CT, whose landmarks are found; else the phantom. It needs slicer-core and
 skiagraph in one Python, or Slicer's own Python with skiagraph in it. Every step says what it did, in numbers.
@@ -78,7 +78,8 @@ def of_live(logic):
         fast.landmarks.GetNthControlPointVisibility(n) for n in range(fast.landmarks.GetNumberOfControlPoints())
     )
     drawn = len(np.unique(convert.voxels_of(full.outlines))) - 1
-    return f"{shown} landmarks in the picture, {drawn} structures outlined; {fast.seconds:.3f} s fast, {full.seconds:.2f} s full"
+    took = f"{fast.seconds:.3f} s fast, {full.seconds:.2f} s full, the first of its kind"
+    return f"{shown} landmarks in the picture, {drawn} structures outlined; {took}"
 
 
 def of_plan(logic, given):
@@ -90,7 +91,7 @@ def of_plan(logic, given):
     at = dict(zip(names, points))
     head, spine = at["left_femoral_head"], at["left_anterior_superior_iliac_spine"]
     line = logic.scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "corridor")
-    for end in (head + [0.0, -15.0, 20.0], spine - [0.0, 10.0, 10.0]):
+    for end in (head + np.array([0.0, -15.0, 20.0]), spine - np.array([0.0, 10.0, 10.0])):
         line.AddControlPointWorld(vtk.vtkVector3d(*end))
     logic.set_corridor(line, radius=3.65)
     found = logic.see_along()

@@ -210,7 +210,7 @@ def _row(node, number):
 def write(scene, rows):
     """Make the table say these planned views."""
     node = table_of(scene)
-    scene.SaveStateForUndo(node)
+    scene.SaveStateForUndo()
     with AllAtOnce(node):
         while node.GetNumberOfRows() > len(rows):
             node.RemoveRow(node.GetNumberOfRows() - 1)

@@ -241,7 +241,7 @@ def show_keypoints(scene, node, points):
         node.SetNodeReferenceID(KEYPOINTS, markups.GetID())
         file_under(scene, markups, node)
     to_world = ijk_to_ras(node)
-    scene.SaveStateForUndo(markups)
+    scene.SaveStateForUndo()
     with AllAtOnce(markups):
         markups.RemoveAllControlPoints()
         for name, (uv, confidence, visible) in points.items():

@@ -54,6 +54,18 @@ def test_a_box_on_voxel_edges_fills_whole_voxels_only():
     torch.testing.assert_close(low, torch.ones(3, dtype=torch.float64))
 
 
+def test_a_mesh_with_faces_along_the_rays_is_as_full_as_any():
+    """A ring of upright faces that lie across the lattice: seen along z they have no area."""
+    turn = np.radians(30.0 * np.arange(12) + 7.0)
+    rim = np.stack([10.0 * np.cos(turn), 10.0 * np.sin(turn)], axis=1)
+    corners = np.concatenate([np.c_[rim, np.full(12, z)] for z in (-3.5, 3.5)])
+    sides = [((n, (n + 1) % 12, n + 12), ((n + 1) % 12, (n + 1) % 12 + 12, n + 12)) for n in range(12)]
+    ends = [((0, n + 1, n), (12, n + 12, n + 13)) for n in range(1, 11)]
+    faces = np.array([face for pair in (*sides, *ends) for face in pair])
+    occupancy, _ = voxelize(corners, faces, 1.0)
+    assert occupancy.sum().item() == pytest.approx(7.0 * 6.0 * 100.0 * np.sin(np.radians(30.0)), rel=0.01)
+
+
 def test_a_hollow_mesh_is_hollow():
     outer, faces = sphere(9.0, (0.0, 0.0, 0.0))
     inner, _ = sphere(6.0, (0.0, 0.0, 0.0))

@@ -50,6 +50,21 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return said
 
 
+def test_a_collimated_render_has_lead_and_no_labels_behind_its_leaves(patient, tmp_path):
+    """The right half of the 430 mm panel is covered: there the patient's left is."""
+    flags = ["--fidelity", "naive", *SMALL]
+    run("render", patient, tmp_path / "whole.tiff", *flags)
+    run("render", patient, tmp_path / "half.tiff", *flags, "--collimation", "0", "0", "0", "215.04")
+    whole, half = (pixels(tmp_path / f"{name}.tiff") for name in ("whole", "half"))
+    np.testing.assert_array_equal(half[:, :48], whole[:, :48])
+    assert len(np.unique(half[:, 48:])) == 1 and half[0, 95] < 1e-3
+    record = read_record(tmp_path / "half.json")
+    seen = [name for name, one in zip(record.keypoints.names, record.keypoints.visible.tolist()) if one]
+    assert seen and not any(name.startswith("left") for name in seen)
+    assert record.extra["window"] == [0, 96, 0, 48]
+    assert not pixels(tmp_path / "half_masks" / "left_femur.png").any()
+
+
 def test_render_leaves_a_picture_its_record_its_markups_and_its_masks(patient, tmp_path):
     run("render", patient, tmp_path / "inlet.png", "--view", "inlet", *SMALL)
     assert pixels(tmp_path / "inlet.png").shape == (96, 96)
@@ -208,6 +223,7 @@ def test_what_a_user_can_put_right_is_one_line_and_exit_code_2(patient, tmp_path
     assert "nearest" in reach
     assert "inside the body" in refused(capsys, "render", patient, out, "--target", "0", "-1000", "0")
     assert "no meaning" in refused(capsys, "render", patient, out, "--fidelity", "naive", "--kvp", "70")
+    assert "nothing open" in refused(capsys, "render", patient, out, "--collimation", "300", "300", "0", "0")
     assert "nothing to project" in refused(capsys, "project", out, out)
     assert "give 0.5 to 6" in refused(capsys, "body", tmp_path / "b", "--spacing", "0.01")
     assert not [path for path in tmp_path.iterdir() if path.is_file()], "nothing half-written is left"

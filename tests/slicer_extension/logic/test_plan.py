@@ -143,3 +143,11 @@ def test_a_row_somebody_spoiled_is_named_and_an_empty_plan_is_no_file(logic, pat
     (tmp_path / "bad.json").write_text(json.dumps({"views": [{}]}), encoding="utf-8")
     with pytest.raises(CArmError, match="holds no plan"):
         logic.import_plan(tmp_path / "bad.json")
+
+
+def test_a_change_of_the_plan_can_be_undone(logic, scene, patient):
+    scene.SetUndoOn()
+    rows = planned(logic)
+    logic.remove_planned(0)
+    scene.Undo()
+    assert logic.planned() == rows

@@ -214,7 +214,7 @@ def test_a_shot_out_of_reach_or_beside_the_patient_is_refused(logic, scene, pati
     logic.aim(view="ap")
     count = scene.GetNumberOfNodes()
     logic.aim(primary=100)
-    with pytest.raises(GeometryError, match="the nearest is primary 40"):
+    with pytest.raises(GeometryError, match="cannot reach LAO 100 CAU 3; the nearest is primary"):
         logic.shoot(columns=32)
     logic.set_device("generic")
     logic.aim(primary=0, isocenter=(5000.0, 0.0, 0.0))
