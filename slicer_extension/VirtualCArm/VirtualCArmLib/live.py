@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
+import slicer
 import vtk
 
 from .convert import color_of, line_of, lps, numbers, ras, show_picture
@@ -142,12 +143,12 @@ def _hull(line, view):
 
 
 def show_outlines(scene, labels, view):
-    """The edges of each structure's shadow, as a label map on the panel. None, and none left, without labels.
+    """The edges of each structure's shadow, as a label map on the panel; none left to see without labels.
 
     Of many structures those of the hip task are drawn, if there are any.
     """
     if labels is None:
-        drop(scene, held(scene, OUTLINES))
+        _wipe(held(scene, OUTLINES))
         return None
     from skiagraph.anatomy import STRUCTURE_NAMES
     from skiagraph.drr.project import project_labels
@@ -165,6 +166,13 @@ def show_outlines(scene, labels, view):
     if node.GetDisplayNode().GetColorNodeID() != colors.GetID():
         node.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
     return node
+
+
+def _wipe(node):
+    """Empty a label map that stays, so that views which show it need not be told."""
+    if node is not None and node.GetImageData() is not None and node.GetImageData().GetScalarRange()[1] > 0:
+        slicer.util.arrayFromVolume(node)[:] = 0
+        slicer.util.arrayFromVolumeModified(node)
 
 
 def edges(masks):

@@ -333,9 +333,15 @@ class CArmLogic:
     # 5. Real X-rays
 
     def load_xray(self, path, bone="bright"):
-        """An X-ray from a file, on its panel if the file tells its geometry; `bone` as it looks, if it is not told."""
+        """An X-ray from a file, on its panel if the file tells its geometry; `bone` as it looks, if it is not told.
+
+        Where a DICOM file tells angles and distances, the isocentre is taken to be in the middle of the patient.
+        """
         need_core()
-        return radiographs.load(self.scene, path, bone)
+        if held(self.scene, patient.CT) is None:
+            return radiographs.load(self.scene, path, bone)
+        _, center = self._known()
+        return radiographs.load(self.scene, path, bone, center.tolist())
 
     def set_xray_geometry(
         self,

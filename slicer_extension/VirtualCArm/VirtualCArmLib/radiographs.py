@@ -54,8 +54,11 @@ class Registered:
     words: str
 
 
-def load(scene, path, bone="bright"):
-    """An X-ray from a file, on its panel if the file tells its geometry. `bone` as it looks, if that is not told."""
+def load(scene, path, bone="bright", isocenter=(0.0, 0.0, 0.0)):
+    """An X-ray from a file, on its panel if the file tells its geometry. `bone` as it looks, if that is not told.
+
+    A DICOM file of others tells angles and distances, but not where the isocentre is: that is given, in LPS.
+    """
     from skiagraph.drr.display import attenuation
     from skiagraph.errors import DataError
     from skiagraph.io.files import suffix_of
@@ -66,7 +69,7 @@ def load(scene, path, bone="bright"):
     path = Path(path)
     image = read_xray(path)
     try:
-        view = image.view or view_of(path)
+        view = image.view or view_of(path, tuple(isocenter))
     except DataError:
         view = None
     pixels, bone = image.pixels, image.bone or bone

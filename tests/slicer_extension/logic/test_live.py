@@ -134,7 +134,9 @@ def test_outlines_run_round_the_shadows(logic, patient, phantom):
     colors = found.outlines.GetDisplayNode().GetColorNode()
     assert colors.GetColorName(1) == "left_hemipelvis"
     np.testing.assert_allclose(convert.ijk_to_ras(found.outlines), convert.ijk_to_ras(found.image))
-    assert logic.fluoro(64).outlines is None, "outlines of another view are gone"
+    assert logic.fluoro(64).outlines is None
+    assert convert.voxels_of(found.outlines).max() == 0, "outlines of another view are gone"
+    assert logic.still(64).outlines is found.outlines
 
 
 def test_the_edges_of_a_square_are_its_rim():

@@ -97,3 +97,18 @@ def test_landmarks_found_say_how_sure_they_are_and_lie_near_the_truth(logic, pat
     logic.set_patient(patient.ct)
     with pytest.raises(CArmError, match="labelled hip bones"):
         logic.find_landmarks()
+
+
+def test_a_closed_scene_leaves_nobody_behind_and_the_next_one_is_as_new(logic, scene, phantom, patient):
+    logic.still(32)
+    logic.add_planned()
+    logic.shoot(columns=32)
+    scene.Clear(0)
+    logic.forget()
+    assert logic.planned() == [] and logic.shots() == []
+    assert "there is no CT" in logic.check_patient()[0]
+    other = convert.show_volume(scene, phantom.volume, "another")
+    with pytest.raises(CArmError, match="there is no CT"):
+        logic.fluoro(32)
+    logic.set_patient(other)
+    assert logic.fluoro(32).image is not other

@@ -11,7 +11,9 @@ from VirtualCArmLib.errors import CArmError
 from VirtualCArmLib.home import matrix
 
 from skiagraph.io.markups import read_keypoints
+from skiagraph.io.patient import Patient
 from skiagraph.io.pictures import write_picture
+from skiagraph.volume import Landmarks
 
 NAMES = (
     "left_femoral_head", "right_femoral_head", "left_anterior_superior_iliac_spine",
@@ -51,6 +53,24 @@ def test_a_dicom_of_ours_tells_all_and_its_bone(logic, taken):
     xray = logic.load_xray(folder / "other.dcm")
     np.testing.assert_allclose(convert.ijk_to_ras(xray), convert.ijk_to_ras(shot), atol=1e-6)
     assert xray.GetAttribute(radiographs.BONE) == "bright"
+
+
+def test_a_dicom_of_others_looks_at_the_middle_of_the_patient(logic, scene, patient, taken):
+    from pydicom import dcmread
+
+    shot, folder = taken
+    above = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "far")
+    above.SetMatrixTransformToParent(matrix([[1, 0, 0, 200], [0, 1, 0, 50], [0, 0, 1, -300], [0, 0, 0, 1]]))
+    for node in (patient.ct, patient.landmarks, patient.labels):
+        node.SetAndObserveTransformNodeID(above.GetID())
+    logic.export_shot(shot, folder / "theirs.dcm")
+    dataset = dcmread(folder / "theirs.dcm")
+    dataset.remove_private_tags()
+    dataset.save_as(folder / "theirs.dcm")
+    (folder / "theirs.json").unlink()
+    view = radiographs.view_of(logic.load_xray(folder / "theirs.dcm"))
+    known = Patient(convert.volume_of(patient.ct), convert.labels_of(patient.labels, patient.ct), Landmarks.of({}))
+    assert (view.project(known.center[None])[0] - 95.5).abs().max() < 1e-3
 
 
 def test_without_a_pixel_size_it_is_asked_for_and_then_all_is_as_if_told(logic, scene, taken):
