@@ -1,5 +1,8 @@
 """From transmission to a picture for people: log, window, polarity."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -34,8 +37,8 @@ def window(
     """Stretch the values between two percentiles of the pixels `among` those of interest to 0...1; clip the rest."""
     chosen = image[among] if among.any() else image.reshape(-1)
     sample = chosen[:: max(1, chosen.numel() // 200_000)]
-    bottom, top = (torch.quantile(sample, q / 100) for q in (low, high))
-    return ((image - bottom) / (top - bottom).clamp(min=1e-6)).clamp(0, 1)
+    bottom, top = quantiles(sample, (low / 100, high / 100))
+    return ((image - bottom) / max(top - bottom, 1e-6)).clamp(0, 1)
 
 
 def balanced(image: Float[Tensor, "v u"], width: float = 0.06, strength: float = 0.85) -> Float[Tensor, "v u"]:
@@ -58,7 +61,7 @@ def picture(transmission: Float[Tensor, "v u"], bone: Bone = "bright") -> Float[
     most, middle = _of_body(through[~lead])
     through = torch.where(lead, middle, through.clamp(max=most))
     inside = ~lead & (through < most)
-    thick = float(torch.quantile(_some(through[inside]), 0.9)) if inside.any() else 0.0
+    thick = quantiles(_some(through[inside]), (0.9,))[0] if inside.any() else 0.0
     body = inside & (through > max(OPEN_FIELD, THICK * thick))
     shown = window(balanced(through), among=body) ** TOE
     return polarised(torch.where(lead, 0.0, shown), bone)
@@ -75,7 +78,13 @@ def _of_body(through: Float[Tensor, "p"]) -> tuple[float, float]:
     body = _some(body if body.numel() else through)
     if not body.numel():
         return 0.0, 0.0
-    return METAL * float(torch.quantile(body, 0.95)), float(body.median())
+    return METAL * quantiles(body, (0.95,))[0], float(body.median())
+
+
+def quantiles(values: Float[Tensor, "p"], shares: Sequence[float]) -> list[float]:
+    """As `torch.quantile`, which sorts them all: numpy's selects, in a sixth of the time."""
+    found: list[float] = np.quantile(values.cpu().numpy(), shares).tolist()
+    return found
 
 
 def _some(values: Float[Tensor, "p"]) -> Float[Tensor, "q"]:
