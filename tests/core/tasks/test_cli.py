@@ -339,3 +339,15 @@ def test_the_recorded_view_is_the_view(patient, tmp_path):
     twin = View.from_matrix(float64(matrix), record.view.size, record.view.pixel_spacing[1])
     assert (twin.source - record.view.source).abs().max() < 1e-6
     assert (twin.origin - record.view.origin).abs().max() < 1e-6
+
+
+def test_a_program_reads_progress_and_files_as_lines_of_json(patient, tmp_path, capsys):
+    run("--progress", "json", "render", patient, tmp_path / "ap.png", "--view", "ap", *SMALL)
+    *steps, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert [step["done"] for step in steps] == [0, 1, 2, 3]
+    assert all(step["total"] == 3 and step["doing"] for step in steps)
+    assert str(tmp_path / "ap.png") in last["files"]
+
+
+def test_a_program_that_reads_progress_is_told_errors_as_everybody_is(tmp_path, capsys):
+    assert "give a CT" in refused(capsys, "--progress", "json", "render", tmp_path / "none.nii.gz", tmp_path / "x.png")
