@@ -10,6 +10,8 @@
 # make active-learning   strategies of choosing X-rays replayed, 15 CPU minutes; goes on when run again
 # make serve STUDIES=folder   X-rays of a folder for annotators, at http://127.0.0.1:8000; PORT=, HOST=, ARGS="--users ..."
 # make serve-setup   its environment, .venv-serve, apart because MONAI Label wants other packages; make test-serve tests it
+# make test-slicer   the 3D Slicer module on Slicer's own C++ core, in .venv-slicer; SKIAGRAPH_SCREENSHOTS=folder keeps
+#   pictures of its panels
 # make page   builds the annotator's page again, with Node 20.19 or newer; nobody else needs Node
 # Choose a Python with PYTHON=, another torch build with TORCH=, your own CT with CT= LABELS= LANDMARKS=.
 
@@ -22,10 +24,18 @@ BIN := $(VENV)/bin
 MINUTES ?= 5
 
 SERVE_VENV ?= .venv-serve
+SLICER_VENV ?= .venv-slicer
+# Slicer 5.10 and 5.12 bring Python 3.12; the module has to load there before torch is installed.
+SLICER_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python /usr/bin/python3.12))
+SLICER_PACKAGES := slicer-core==5.12.4.0 PySide6_Essentials
+# What Qt and VTK draw with where there is no screen.
+SCREEN := xvfb libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxkbcommon-x11-0 \
+  libxcb-shape0 libxcb-xkb1 libegl1 libosmesa6 libgl1 libdbus-1-3
+
 PORT ?= 8000
 HOST ?= 127.0.0.1
 
-.PHONY: demo test lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose gpu-check fuzz train sim2real active-learning serve serve-setup test-serve page clean
+.PHONY: demo test test-slicer lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose gpu-check fuzz train sim2real active-learning serve serve-setup test-serve page clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -35,8 +45,8 @@ test: $(VENV)/.tested
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.tested
-	$(BIN)/ruff format --check core tests monailabel_app
-	$(BIN)/ruff check core tests monailabel_app
+	$(BIN)/ruff format --check core tests monailabel_app slicer_extension
+	$(BIN)/ruff check core tests monailabel_app slicer_extension
 	$(BIN)/mypy
 
 bench-quick: $(VENV)/.tested
@@ -106,6 +116,13 @@ serve-setup: $(SERVE_VENV)/.installed
 test-serve: $(VENV)/.tested $(SERVE_VENV)/.installed
 	SKIAGRAPH_SERVE_PYTHON="$(abspath $(SERVE_VENV))/bin/python" $(BIN)/python -m pytest tests/monailabel_app $(ARGS)
 
+# Tests that need a screen or a Python 3.12 skip, and say so, where there is none.
+test-slicer: $(SLICER_VENV)/.installed
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(SCREEN) >/dev/null 2>&1; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SCREEN); fi
+	bare="$(abspath $(SLICER_VENV))/bare/bin/python"; test ! -x "$$bare" || export SKIAGRAPH_BARE_PYTHON="$$bare"; \
+		$(SLICER_VENV)/bin/python -m pytest tests/slicer_extension $(ARGS)
+
 page:
 	cd monailabel_app/page && npm ci --ignore-scripts && npm test && npm run build
 	@git diff --stat --exit-code -- monailabel_app/page/dist || echo "The built page has changed: commit monailabel_app/page/dist with its sources"
@@ -120,5 +137,15 @@ $(SERVE_VENV)/.installed: pyproject.toml core/native/CMakeLists.txt $(wildcard c
 	$(SERVE_VENV)/bin/python -m pip install --quiet --no-deps monailabel==0.8.5
 	touch $@
 
+$(SLICER_VENV)/.installed: pyproject.toml core/native/CMakeLists.txt $(wildcard core/native/*.cpp core/native/*.hpp)
+	test -x $(SLICER_VENV)/bin/python || $(PYTHON) -m venv $(SLICER_VENV)
+	$(SLICER_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(SLICER_VENV)/bin/python -m pip install --quiet "$(TORCH)"
+	$(SLICER_VENV)/bin/python -m pip install --quiet $(SLICER_PACKAGES) pytest beartype --editable .
+	@if [ -n "$(SLICER_PYTHON)" ]; then $(SLICER_PYTHON) -m venv $(SLICER_VENV)/bare \
+		&& $(SLICER_VENV)/bare/bin/python -m pip install --quiet $(SLICER_PACKAGES); \
+		else echo "No Python 3.12; give one with SLICER_PYTHON= to test a Slicer without torch"; fi
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(SERVE_VENV) out build
+	rm -rf $(VENV) $(SERVE_VENV) $(SLICER_VENV) out build

@@ -1,0 +1,95 @@
+"""What every tab is."""
+
+import qt
+import slicer
+
+
+class Panel:
+    """A tab: it is told to connect its widgets once, to show how things are, and to let go of the scene."""
+
+    def __init__(self, widget):
+        self.widget, self.ui, self.logic = widget, widget.ui, widget.logic
+        self.connect()
+
+    def connect(self):
+        """Connect widgets, once."""
+
+    def refresh(self):
+        """Show how things are."""
+
+    def let_go(self):
+        """The scene is going."""
+
+    def on(self, button, action):
+        """What a button does; what the user can put right becomes a message."""
+
+        def pressed(checked=False):
+            with self.widget.telling():
+                action()
+            self.widget.later()
+
+        button.connect("clicked(bool)", pressed)
+
+    def role(self, selector, name):
+        """Tie a node selector to a role on the module's node, for roles of more than one class."""
+
+        def chosen(node):
+            if self.widget.parameters is not None:
+                self.logic.home().SetNodeReferenceID(name, None if node is None else node.GetID())
+
+        selector.connect("currentNodeChanged(vtkMRMLNode*)", chosen)
+
+    def show_role(self, selector, name):
+        """Have a selector of `role` show what the scene says."""
+        node = self.logic.home().GetNodeReference(name)
+        if selector.currentNode() is not node:
+            selector.setCurrentNode(node)
+
+
+def fill(table, titles, rows, keep=None):
+    """Put texts into a table; the selected row stays selected, or `keep` is."""
+    selected = table.currentRow() if keep is None else keep
+    table.blockSignals(True)
+    table.clear()
+    table.setColumnCount(len(titles))
+    table.setRowCount(len(rows))
+    table.setHorizontalHeaderLabels(titles)
+    table.verticalHeader().visible = False
+    for number, row in enumerate(rows):
+        for column, text in enumerate(row):
+            table.setItem(number, column, qt.QTableWidgetItem(str(text)))
+    table.blockSignals(False)
+    header = table.horizontalHeader()
+    header.stretchLastSection = False
+    table.resizeColumnsToContents()
+    header.stretchLastSection = True
+    if rows and selected >= 0:
+        table.setCurrentCell(min(selected, len(rows) - 1), 0)
+
+
+def take_choices(combo, pairs, current):
+    """Fill a combo box with (words, value), without telling anybody; values are found by `value_of`."""
+    if [(combo.itemText(k), combo.itemData(k)) for k in range(combo.count)] != list(pairs):
+        combo.blockSignals(True)
+        combo.clear()
+        for words, value in pairs:
+            combo.addItem(words, value)
+        combo.blockSignals(False)
+    place = combo.findData(current)
+    if place >= 0 and place != combo.currentIndex:
+        combo.blockSignals(True)
+        combo.currentIndex = place
+        combo.blockSignals(False)
+
+
+def set_quietly(widget, value):
+    """Show a number without telling anybody."""
+    if widget.value != value:
+        widget.blockSignals(True)
+        widget.value = value
+        widget.blockSignals(False)
+
+
+def exists(node):
+    """Whether a node is still in the scene."""
+    return node is not None and node.GetScene() is slicer.mrmlScene
