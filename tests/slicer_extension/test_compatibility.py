@@ -18,7 +18,7 @@ SLICER = {
     "slicer.app", "slicer.app.layoutManager", "slicer.app.temporaryPath", "slicer.app.userSettings", "slicer.mrmlScene",
     "slicer.modules.markups.logic", "slicer.modules.plots.logic", "slicer.util.WaitCursor", "slicer.util.loadUI",
     "slicer.util.childWidgetVariables", "slicer.util.confirmOkCancelDisplay", "slicer.util.pip_install",
-"slicer.util.arrayFromVolume", "slicer.util.arrayFromVolumeModified", "slicer.util.updateVolumeFromArray",
+    "slicer.util.arrayFromVolume", "slicer.util.arrayFromVolumeModified", "slicer.util.updateVolumeFromArray",
     "slicer.util.arrayFromSegmentBinaryLabelmap", "slicer.util.VTKObservationMixin",
 }  # fmt: skip
 SLICER_MODULES = {

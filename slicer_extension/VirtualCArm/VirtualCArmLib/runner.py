@@ -29,10 +29,10 @@ class Runner:
         self.state = IDLE
         self._core = str(core)
         self._progress, self._done, self._failed, self._cancelled = progress, done, failed, cancelled
-        self._process = None
+        self._process = self._before = None
         self._force = qt.QTimer()
-        self._force.singleShot = True
-        self._force.interval = PATIENCE
+        self._force.setSingleShot(True)
+        self._force.setInterval(PATIENCE)
         self._force.connect("timeout()", self._end_by_force)
 
     def start(self, requests):
@@ -69,6 +69,7 @@ class Runner:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(self._waiting.pop(0), file, default=str)
         self._out, self._said, self._group = b"", "", 0
+        self._before = self._process  # which may be telling us that it ended
         self._process = qt.QProcess()
         self._process.connect("readyReadStandardOutput()", self._read)
         self._process.connect("readyReadStandardError()", self._hear)
@@ -78,7 +79,7 @@ class Runner:
         self._process.start(python(), ["-u", worker, self._core, self._request])
 
     def _read(self):
-        self._out += self._process.readAllStandardOutput().data()
+        self._out += _bytes(self._process.readAllStandardOutput())
         *lines, self._out = self._out.split(b"\n")
         for line in lines:
             try:
@@ -96,7 +97,7 @@ class Runner:
                 self._progress((before + here) / self._all, words)
 
     def _hear(self):
-        self._said = (self._said + self._process.readAllStandardError().data().decode("utf-8", "replace"))[-TAIL:]
+        self._said = (self._said + _bytes(self._process.readAllStandardError()).decode("utf-8", "replace"))[-TAIL:]
 
     def _broke(self, error):
         if error == qt.QProcess.FailedToStart:
@@ -136,6 +137,12 @@ class Runner:
 def python():
     """Slicer's Python, which knows where Slicer's libraries are."""
     return shutil.which("PythonSlicer") or sys.executable
+
+
+def _bytes(array):
+    """What a QByteArray holds; some versions of PythonQt give a text."""
+    content = array.data()
+    return content if isinstance(content, bytes) else content.encode("utf-8")
 
 
 def _why(said, code):

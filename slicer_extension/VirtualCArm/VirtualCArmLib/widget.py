@@ -43,8 +43,8 @@ class CArmWidget:
         self.runner = Runner(install.CORE, self._progress, self._work_done, self._work_failed, self._work_cancelled)
         self.panels = [kind(self) for kind in (PatientPanel, AimPanel, PlanPanel, ShootPanel, XraysPanel)]
         self._soon = qt.QTimer()
-        self._soon.singleShot = True
-        self._soon.interval = 0
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
         self._soon.connect("timeout()", self.refresh)
         self.ui.installButton.connect("clicked(bool)", self._install)
         self.ui.cancelButton.connect("clicked(bool)", self.runner.cancel)

@@ -232,8 +232,8 @@ class AimPanel(Panel):
 
     def _timer(self, interval, action):
         timer = qt.QTimer()
-        timer.singleShot = True
-        timer.interval = interval
+        timer.setSingleShot(True)
+        timer.setInterval(interval)
         timer.connect("timeout()", action)
         return timer
 

@@ -41,10 +41,10 @@ class XraysPanel(Panel):
         for edit in (ui.serverEdit, ui.tokenEdit):
             edit.connect("textChanged(QString)", lambda text: self.widget.later())
         self._asking = qt.QTimer()
-        self._asking.interval = ASKING
+        self._asking.setInterval(ASKING)
         self._asking.connect("timeout()", self._ask)
         self._renewing = qt.QTimer()
-        self._renewing.interval = RENEWING
+        self._renewing.setInterval(RENEWING)
         self._renewing.connect("timeout()", self._renew)
 
     def refresh(self):
