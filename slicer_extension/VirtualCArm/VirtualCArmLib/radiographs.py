@@ -32,6 +32,8 @@ KEYPOINTS, OVERLAY, MOTION = "VirtualCArm.keypoints", "VirtualCArm.overlay", "Vi
 SURE, UNSURE = (1.0, 0.82, 0.4), (1.0, 0.36, 0.36)
 """Colours of points the detector is more, or less, than half sure of: those of the core's overlays."""
 HALF = 0.5
+FAR_OFF = 20.0
+"""Millimetres on the panel, root mean square, by which landmarks may miss where the pose puts them."""
 
 
 @dataclass(frozen=True)
@@ -320,14 +322,16 @@ def register(scene, node, phantom, naive, landmarks, report=None):
     overlay = _held(scene, node, OVERLAY, "vtkMRMLScalarVolumeNode", f"{node.GetName()} CT")
     show_picture(overlay, picture(NAIVE(naive.moved(found.world_from_body), view)).numpy(), view)
     live.windowed(overlay)
-    rms = None
+    rms, near = None, True
     if common:
         at = landmarks.subset(common).moved(found.world_from_body)
         off = view.project(at.points) - seen.uv[[seen.names.index(name) for name in common]]
         rms = float(off.square().sum(dim=-1).mean().sqrt())
-    words = f"correlation {found.correlation:.2f}" + ("" if found.trusted else ": do not trust this pose")
+        near = rms * float(view.u_step.norm()) < FAR_OFF
+    trusted = found.trusted and near
+    words = f"correlation {found.correlation:.2f}" + ("" if trusted else ": do not trust this pose")
     words += f"; {len(common)} landmarks {rms:.1f} px off" if rms is not None else "; no landmarks to check it by"
-    return Registered(motion, overlay, found.correlation, found.start, found.trusted, rms, tuple(common), words)
+    return Registered(motion, overlay, found.correlation, found.start, trusted, rms, tuple(common), words)
 
 
 def _held(scene, node, role, kind, name):

@@ -142,6 +142,20 @@ def test_the_ct_is_found_where_the_xray_saw_it(logic, scene, patient, taken):
     assert patient.ct.GetParentTransformNode() is not None
 
 
+def test_a_pose_that_landmarks_contradict_is_not_trusted(logic, scene, patient, taken, monkeypatch):
+    from skiagraph.register import image
+
+    shot, folder = taken
+    xray = logic.load_xray(folder / "xray.png")
+    put(logic, scene, xray, shot)
+    for aside, believed in ((0.0, True), (60.0, False)):
+        motion = torch.eye(4, dtype=torch.float64)
+        motion[2, 3] = aside
+        monkeypatch.setattr(image, "register", lambda *_, m=motion: image.Registration(m, 0.9, 0.5, 1))
+        found = logic.register(xray)
+        assert found.trusted == believed and ("do not trust" in found.words) != believed
+
+
 def test_what_is_no_xray_is_refused_in_words(logic, scene, patient, tmp_path):
     from skiagraph.errors import DataError
 
