@@ -24,7 +24,7 @@ PICTURE = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,200}")
 NEW_PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
-PUBLIC = ("/health/live", "/health/ready")
+PUBLIC = ("/health", "/health/live", "/health/ready")
 """What a stranger may ask."""
 PAGE = "/annotate/"
 """Under which he may read what the annotator's page is made of, too; it holds no data."""

@@ -204,6 +204,7 @@ PictureId = Annotated[str, Depends(_by_id)]
 Tag = Annotated[str, Depends(_tag)]
 
 
+@api.get("/health")
 @api.get("/health/live")
 def live() -> dict[str, str]:
     """Whether the process answers."""

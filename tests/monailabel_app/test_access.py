@@ -66,7 +66,7 @@ def test_what_is_not_listed_is_nobodys(method, path):
 
 
 def test_only_health_is_open():
-    assert set(PUBLIC) == {"/health/live", "/health/ready"}
+    assert set(PUBLIC) == {"/health", "/health/live", "/health/ready"}
     assert {role for _, _, role in RULES} == {"reader", "annotator", "admin"}
 
 

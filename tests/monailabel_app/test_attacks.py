@@ -139,8 +139,8 @@ def test_a_stranger_is_told_401_everywhere(server, untouched, rule):
 
 
 def test_strangers_may_ask_whether_it_lives(server):
-    assert ask(server, "GET", "/health/live", user=None)[0] == 200
-    assert ask(server, "GET", "/health/ready", user=None)[0] == 200
+    for path in ("/health", "/health/live", "/health/ready"):
+        assert ask(server, "GET", path, user=None)[0] == 200
 
 
 def test_a_role_does_not_more_than_it_may(server, untouched):
