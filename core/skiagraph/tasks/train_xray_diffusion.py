@@ -46,7 +46,7 @@ XRAY_SIZES = {
     "gpu": XraySize(
         384,
         XrayCoderRegimen(XrayCoder((64, 128, 192), latent=16), piece=192, batch=16, steps=6000),
-        XrayDriftRegimen(XrayDrift((128, 224, 288), (False, True, True), layers=2), batch=64, steps=12000),
+        XrayDriftRegimen(XrayDrift((128, 192, 256), (False, True, True), layers=2), batch=64, steps=12000),
     ),
 }
 

@@ -11,7 +11,8 @@ from skiagraph.errors import DataError, ModelError
 from skiagraph.factory.subjects import people
 from skiagraph.generate.autoencoder import Coder
 from skiagraph.generate.bundle import read_generator, write_generator
-from skiagraph.generate.ct import CtGenerator, Drift, Latents
+from skiagraph.generate.ct import CtGenerator, Drift
+from skiagraph.generate.flow import Latents
 from skiagraph.generate.frame import Frame
 from skiagraph.generate.traits import Traits
 from skiagraph.tasks import train_ct_diffusion

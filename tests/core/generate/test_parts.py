@@ -9,8 +9,8 @@ from skiagraph.anatomy import STRUCTURE_INDEX
 from skiagraph.bodies import Person, build
 from skiagraph.errors import DataError
 from skiagraph.generate.autoencoder import Coder, PixelNorm, apart, decoded, encoded, stacked
-from skiagraph.generate.ct import Latents, told
-from skiagraph.generate.flow import drawn_times, guided, noised, walked
+from skiagraph.generate.ct import told
+from skiagraph.generate.flow import Latents, drawn_times, guided, noised, walked
 from skiagraph.generate.frame import Frame, Framed, framed
 from skiagraph.generate.intensity import HIGHEST, LOWEST, from_hu, to_hu
 from skiagraph.generate.quality import Range, judged, lopsided, norms_of, tidy

@@ -16,6 +16,7 @@ from skiagraph.errors import DataError, ModelError
 from skiagraph.experiments.presets import HIP_VIEWS
 from skiagraph.factory.reading import SampleSet
 from skiagraph.factory.xrays import drawn_view, mean_pelvis, transmission
+from skiagraph.generate import xray_bundle
 from skiagraph.generate.flow import Latents
 from skiagraph.generate.wanted import Wanted
 from skiagraph.generate.xray import XrayDrift, XrayGenerator
@@ -146,12 +147,15 @@ def test_a_set_without_a_pelvis_is_refused(samples, monkeypatch):
         album_of(samples, "train", 48, silent)
 
 
-def test_a_bundle_read_back_makes_the_same_and_diffusers_reads_its_network(tmp_path, untrained):
+@pytest.mark.parametrize("largest", ["15MB", "60KB"])
+def test_a_bundle_read_back_makes_the_same_and_diffusers_reads_its_network(tmp_path, untrained, largest, monkeypatch):
     from diffusers.models.unets.unet_2d import UNet2DModel
 
+    monkeypatch.setattr(xray_bundle, "LARGEST", largest)
     write_xray_generator(tmp_path, untrained, DRIFT)
     again = read_xray_generator(tmp_path).at(guidance=2.0)
     assert again.guidance == 2.0 and again.steps == 3
+    assert (len(list(tmp_path.rglob("*.safetensors"))) > 2) == (largest != "15MB")
     wanted = [Wanted(drawn_view(HIP_VIEWS, 48, 0, 0))]
     one, other = (
         made(wanted, [torch.Generator().manual_seed(3)], lambda done, total: None)[0].picture
