@@ -65,7 +65,7 @@ ARMS = {"drr": Arm(True, False), "real": Arm(False, True), "drr+real": Arm(True,
 ONWARD = 0.25
 """Steps and rate of what follows on real X-rays, as parts of those before."""
 REAL = "configs/real.json"
-"""Which real X-rays were used, which were not to be, and on which no pelvis was found."""
+"""Which real X-rays were used, with hashes, which were not to be, and on which no pelvis was found."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class TrainXrayDiffusion:
         watched = [number % round(1 / HELD) == 0 for number in range(len(album))]
         known, held = album.chosen([not one for one in watched]), album.chosen(watched)
         write_json(self.output / REAL, {
-            "learned": list(known.names), "held": list(held.names), "left_out": list(found.left_out),
+            "learned": known.hashes(), "held": held.hashes(), "left_out": list(found.left_out),
             "no_pelvis": list(seen.dropped),
         })  # fmt: skip
         return known, held

@@ -69,6 +69,10 @@ class Album:
         """Of some of them."""
         return torch.stack([self.bits[chosen] >> m & 1 for m in range(len(STRUCTURE_NAMES))], dim=1).bool()
 
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each picture, by name."""
+        return {name: sha256(one.numpy().tobytes()).hexdigest() for name, one in zip(self.names, self.pictures)}
+
     def part(self, chosen: slice) -> "Album":
         """Some of them."""
         return replace(
