@@ -26,9 +26,9 @@ class XrayCoderRegimen:
     batch: int = 8
     rate: float = 1e-3
     steps: int = 3000
-    edges: float = 1.0
+    edges: float = 0.5
     """Of the difference between the steps from pixel to pixel, along both axes."""
-    masks: float = 0.2
+    masks: float = 1.0
     """Of the cross-entropy of the masks."""
     spread: float = 1e-6
     """Of the Kullback-Leibler divergence of the latents from a normal distribution. Rombach 2022."""
