@@ -35,7 +35,7 @@ SCREEN := xvfb libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb
 PORT ?= 8000
 HOST ?= 127.0.0.1
 
-.PHONY: demo test test-slicer lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose gpu-check fuzz train sim2real active-learning serve serve-setup test-serve page clean
+.PHONY: demo test test-slicer lint bench bench-quick bench-accuracy bench-registration bench-samples bench-scatter bench-pose bench-xray gpu-check fuzz train sim2real active-learning serve serve-setup test-serve page clean
 
 demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
@@ -71,6 +71,9 @@ sim2real: $(VENV)/.installed
 
 active-learning: $(VENV)/.installed
 	$(BIN)/skiagraph experiment active-learning out/active_learning $(ARGS)
+
+bench-xray: $(VENV)/.installed
+	$(BIN)/python core/benchmarks/xray_generator.py $(ARGS)
 
 bench-pose: $(VENV)/.installed
 	$(BIN)/python core/benchmarks/pose_plausibility.py $(ARGS)
