@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 
 def press(button):
@@ -166,3 +167,73 @@ def test_the_sample_body_is_made_beside_slicer_and_leaves_no_files(widget, settl
     assert ui.landmarksSelector.currentNode().GetNumberOfDefinedControlPoints() == 14
     assert ui.generateButton.enabled
     assert not list(Path(slicer.app.temporaryPath).iterdir())
+
+
+def test_a_user_goes_through_it_on_somebodys_ct(data, widget, settle, picture, tmp_path):
+    """A CT cut below the hips, with a screw in one of them: of 14 landmarks those are found that it shows."""
+    import slicer
+    from slicer_standin.pythonqt import FileDialog
+    from VirtualCArmLib import convert
+
+    from skiagraph.io.volumes import read_labels, read_volume
+    from skiagraph.volume import Labels
+
+    folder, ui, logic = data / "ct_pelvis_totalseg_example", widget.ui, widget.logic
+    if not folder.is_dir():
+        pytest.skip(f"no {folder.name} in {data}")
+
+    def fine():
+        settle()
+        assert "#b3261e" not in ui.messageLabel.styleSheet, ui.messageLabel.text
+
+    # 1. Patient: the CT, its structures, and landmarks found beside Slicer
+    press(ui.layoutButton)
+    widget.parameters.ct = convert.show_volume(slicer.mrmlScene, read_volume(folder / "ct.nii.gz"), "ct")
+    read = read_labels(folder / "seg117.nii.gz")
+    known = {77: "left_hemipelvis", 78: "right_hemipelvis", 25: "upper_sacrum", 75: "left_femur", 76: "right_femur"}
+    labels = Labels(torch.where(read.index >= 75, read.index, torch.where(read.index == 25, 25, 0)), read.grid, known)
+    ui.labelsSelector.setCurrentNode(convert.show_labels(slicer.mrmlScene, labels, "anatomy"))
+    settle()
+    press(ui.findLandmarksButton)
+    settle(lambda: widget.runner.state == "idle", 300)
+    fine()
+    found = ui.landmarksSelector.currentNode().GetNumberOfDefinedControlPoints()
+    assert 6 <= found < 14
+    assert f"{14 - found} landmarks of the hip are not known" in ui.patientNotes.text
+    widget.panels[0].show(logic.patient_nodes())
+    picture("ct-1-patient")
+
+    # 2. Aim, 3. plan
+    ui.tabs.currentIndex = 1
+    ui.liveBox.checked = True
+    for view in ("ap", "inlet"):
+        press(widget.panels[1]._buttons[view])
+        settle(lambda: ui.speedLabel.text.startswith("768"), 120)
+        fine()
+        logic.add_planned(view)
+    picture("ct-2-aim", direction=(1.6, 1.0, 0.5))
+    ui.liveBox.checked = False
+    ui.tabs.currentIndex = 2
+    settle()
+    assert ui.plannedTable.rowCount == 2
+    picture("ct-3-plan", direction=(1.6, 1.0, 0.5))
+
+    # 4. Shoot, 5. read it back and bring the CT to it
+    ui.tabs.currentIndex = 3
+    ui.columnsSpin.value = 512
+    press(ui.shootButton)
+    fine()
+    FileDialog.chosen = str(tmp_path / "shot.dcm")
+    ui.shotTable.setCurrentCell(0, 0)
+    press(ui.exportShotButton)
+    picture("ct-4-shoot", direction=(1.6, 1.0, 0.5))
+    ui.tabs.currentIndex = 4
+    FileDialog.chosen = str(tmp_path / "shot.dcm")
+    press(ui.loadXrayButton)
+    fine()
+    press(ui.detectButton)
+    fine()
+    press(ui.registerButton)
+    settle()
+    assert "correlation" in ui.registrationLabel.text
+    picture("ct-5-xrays", direction=(1.6, 1.0, 0.5))

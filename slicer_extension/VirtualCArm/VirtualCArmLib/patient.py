@@ -8,7 +8,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .convert import ijk_to_ras, points_of, show_labels, show_landmarks, show_volume, voxels_of
-from .errors import CArmError, need_core
+from .errors import CArmError, CoreMissing, need_core
 from .home import file_under, held, hold
 
 CT, LANDMARKS, LABELS = "ct", "landmarks", "labels"
@@ -61,6 +61,10 @@ def warnings_of(scene):
     said: list[str] = []
     if not names:
         said.append("no landmarks: angles are the table's, not the pelvis's; load, place or find them")
+    elif missing := _missing(names):
+        said.append(
+            f"{len(missing)} landmarks of the hip are not known, and not labelled in X-rays: {', '.join(missing)}"
+        )
     if patient.labels is None:
         said.append("no segmentation: no outlines and no masks, and landmarks cannot be found")
     inside = _inside(patient.ct, points)
@@ -75,6 +79,17 @@ def warnings_of(scene):
             said.append(f"{name} lies to the right of its twin: is the list mirrored?")
             break
     return said
+
+
+def _missing(names):
+    """Those of the hip task that are not among them; nothing where there is no core to say."""
+    try:
+        need_core()
+    except CoreMissing:
+        return []
+    from skiagraph.anatomy import LANDMARK_NAMES
+
+    return [name.replace("_", " ") for name in LANDMARK_NAMES if name not in names]
 
 
 def _inside(ct, points):
