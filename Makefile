@@ -27,7 +27,8 @@ SERVE_VENV ?= .venv-serve
 SLICER_VENV ?= .venv-slicer
 # Slicer 5.10 and 5.12 bring Python 3.12; the module has to load there before torch is installed.
 SLICER_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python /usr/bin/python3.12))
-SLICER_PACKAGES := slicer-core==5.12.4.0 PySide6_Essentials
+SLICER_CORE ?= 5.12.4.0
+SLICER_PACKAGES := slicer-core==$(SLICER_CORE) PySide6_Essentials
 # What Qt and VTK draw with where there is no screen.
 SCREEN := xvfb libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxkbcommon-x11-0 \
   libxcb-shape0 libxcb-xkb1 libegl1 libosmesa6 libgl1 libdbus-1-3
