@@ -42,6 +42,9 @@ demo: $(VENV)/.installed
 	$(BIN)/skiagraph demo --output "$(OUT)" $(if $(CT),--ct "$(CT)") $(if $(LABELS),--labels "$(LABELS)") $(if $(LANDMARKS),--landmarks "$(LANDMARKS)")
 	@echo "Look at $(OUT)/report.html and $(OUT)/contact_sheet.png"
 
+# Where others compute too, threads that wait busily for each other make tests ten times as long.
+test test-slicer: export OMP_WAIT_POLICY ?= PASSIVE
+
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest $(ARGS)
 
