@@ -43,7 +43,7 @@ def test_users_are_kept_as_digests_in_a_file_of_their_own(tmp_path):
 def test_the_command_prints_the_token_once(tmp_path):
     path = tmp_path / "users.json"
     command = [sys.executable, "-m", "monailabel_app.access", "anna", "admin", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert Gate.of_file(path).admit(f"Bearer {done.stdout.strip()}") == User("anna", "admin")
     assert subprocess.run([*command[:-2], "king", str(path)], capture_output=True, check=False).returncode != 0
 

@@ -22,7 +22,7 @@ def tool(*names: str, get: str) -> str:
 
 
 def said(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -44,7 +44,7 @@ def test_systemd_understands_the_unit_and_it_may_do_little(tmp_path):
     unit = tmp_path / "skiagraph.service"
     text = (DEPLOY / "skiagraph.service").read_text(encoding="utf-8")
     unit.write_text(re.sub(r"ExecStart=\S+", f"ExecStart={sys.executable}", text), encoding="utf-8")
-    verified = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
+    verified = subprocess.run([analyze, "verify", str(unit)], capture_output=True, encoding="utf-8", check=False)
     assert not [line for line in verified.stderr.splitlines() if unit.name in line]
     exposed = re.search(r"exposure level for \S+ ([\d.]+)", said(analyze, "security", "--offline=true", str(unit)))
     assert exposed is not None

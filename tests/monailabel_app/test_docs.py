@@ -37,7 +37,7 @@ def test_every_line_of_curl_does_what_is_said(own_server, tmp_path):
     ]
     environment = {**os.environ, "SKIAGRAPH_TOKEN": own_server.tokens["ada"]}
     command = ["bash", "-e", "-c", "\n".join(lines)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr
     own_server.client("ada").stop_training()
     assert (tmp_path / "points.mrk.json").stat().st_size > 0

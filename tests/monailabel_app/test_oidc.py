@@ -19,7 +19,7 @@ Sign = Callable[..., str]
 @pytest.fixture(scope="module")
 def issuer(can_serve: None) -> Iterator[str]:
     command = [str(python()), str(ROOT / "tests/support/issuer.py")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
     assert process.stdout is not None
     yield process.stdout.readline().strip()
     process.kill()
@@ -97,6 +97,8 @@ def test_what_only_looks_like_a_token_is_a_strangers(ward, token):
 )
 def test_an_issuer_anybody_could_speak_for_is_refused(can_serve, address, audience, tmp_path):
     code = f"from monailabel_app.oidc import Issuer; Issuer({address!r}, {audience!r})"
-    done = subprocess.run([str(python()), "-c", code], cwd=Path(ROOT), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(python()), "-c", code], cwd=Path(ROOT), capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 1
     assert "ValueError" in done.stderr

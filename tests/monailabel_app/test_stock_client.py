@@ -28,7 +28,7 @@ def test_the_stock_client_gets_a_picture_its_landmarks_and_saves_them(own_server
     own_server.start()
     picture = own_server.folder / "1.2.840.0.png"
     arguments = [own_server.address, own_server.tokens["anna"], str(tmp_path), str(picture)]
-    done = subprocess.run([str(python()), "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(python()), "-c", SCRIPT, *arguments], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.split("TOLD")[1])
     assert told | {"sample": ""} == {

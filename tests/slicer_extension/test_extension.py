@@ -83,7 +83,7 @@ def installed(tmp_path_factory) -> Path:
         ["cmake", "--install", build, "--prefix", place],
     ):
         subprocess.run([str(word) for word in command], check=True, capture_output=True)
-    tests = subprocess.run(["ctest", "-N"], cwd=build, check=True, capture_output=True, text=True).stdout
+    tests = subprocess.run(["ctest", "-N"], cwd=build, check=True, capture_output=True, encoding="utf-8").stdout
     assert "py_VirtualCArm" in tests and "qSlicerVirtualCArmModuleGenericTest" in tests
     return place / "lib" / "Slicer-5.12" / "qt-scripted-modules"
 
@@ -139,6 +139,8 @@ def test_in_a_slicer_without_torch_the_module_loads_and_offers_to_install_it(ins
         pytest.skip("no bare Python 3.12 with slicer-core; make test-slicer makes one where it finds a Python 3.12")
     code = BARE.format(here=str(HERE), installed=str(installed))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, env=clean, timeout=300, check=False)
+    done = subprocess.run(
+        [python, "-c", code], capture_output=True, encoding="utf-8", env=clean, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "offered: " in done.stdout

@@ -243,7 +243,7 @@ server.serve_forever()
 
 @pytest.fixture(scope="module")
 def server():
-    one = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    one = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, encoding="utf-8")
     yield f"http://127.0.0.1:{one.stdout.readline().strip()}"
     one.kill()
     one.communicate()

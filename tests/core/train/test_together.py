@@ -47,7 +47,7 @@ def test_the_same_command_under_torchrun_trains_one_network(samples, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "skiagraph",
                "train-detector", str(samples.folder), "--output", str(tmp_path), "--size", "64", "--batch", "2",
                "--steps", "2", "--workers", "0"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if len(samples.shards("train")) < 2:
         assert done.returncode != 0 and "shards of the train split" in done.stderr
         return
