@@ -1,7 +1,7 @@
 """Many annotators at once on a running server: latencies, the server's memory, and whether any label was lost.
 
-`PYTHONPATH=. python core/benchmarks/serve_load.py http://127.0.0.1:8000 --minutes 5`, the token in SKIAGRAPH_TOKEN. It leaves labels
-under the tag `load` on the pictures of the study: give it a copy.
+`PYTHONPATH=. python core/benchmarks/serve_load.py http://127.0.0.1:8000 --minutes 5`, the token in
+SKIAGRAPH_TOKEN. It leaves labels under the tag `load` on the pictures of the study: give it a copy.
 """
 
 import argparse
