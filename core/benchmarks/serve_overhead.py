@@ -1,9 +1,9 @@
 """What asking a server costs beside the detector alone: the same picture, over HTTP and in this process, in turns.
 
 `PYTHONPATH=. python core/benchmarks/serve_overhead.py http://127.0.0.1:8000 xray.png`, the token in
-SKIAGRAPH_TOKEN. The picture is sent along anew each time, so nothing is at hand. Compared with it are its file read and the detector run on it, and the
-detector alone: by the clock, where turns are taken so that a busy machine slows all alike, and by the processor's time,
-the server's and the asker's together, which a busy machine hardly changes.
+SKIAGRAPH_TOKEN. The picture is sent along anew each time, so nothing is at hand. Compared with it are its file read and
+the detector run on it, and the detector alone: by the clock, where turns are taken so that a busy machine slows all
+alike, and by the processor's time, the server's and the asker's together, which a busy machine hardly changes.
 """
 
 import argparse
