@@ -6,7 +6,6 @@ looked up among those we know instead. Weights are safetensors, which hold numbe
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from skiagraph.detect.losses import Correlation, Likelihood, MeanSquares
 from skiagraph.detect.network import Network
 from skiagraph.detect.trunks import ResidualUNet, SwinUNet, Trunk, ViTUNet
 from skiagraph.errors import DataError, ModelError
+from skiagraph.io.bundles import CONFIG, METADATA, WEIGHTS, frozen, metadata
 from skiagraph.io.files import decoding, read_json, there, write_json, writing
 
-CONFIG, WEIGHTS = Path("configs/inference.json"), Path("models/model.safetensors")
-METADATA = Path("configs/metadata.json")
-SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 WANTED = "a detector's bundle: a folder with configs/inference.json and models/model.safetensors"
 
 KNOWN = {
@@ -83,7 +80,6 @@ def trunk_of(folder: Path) -> Trunk:
 
 
 def _metadata(reading: Reading) -> dict[str, Any]:
-    """What MONAI's bundles say of themselves."""
     square = [reading.size, reading.size]
     picture = {
         "type": "image", "format": "magnitude", "modality": "xray", "num_channels": 1, "spatial_shape": square,
@@ -94,21 +90,12 @@ def _metadata(reading: Reading) -> dict[str, Any]:
         "dtype": "float32", "value_range": [], "is_patch_data": False,
         "channel_def": {str(n): name for n, name in enumerate(reading.landmarks)},
     }  # fmt: skip
-    return {
-        "schema": SCHEMA,
-        "version": version("skiagraph"),
-        "changelog": {version("skiagraph"): "trained by `skiagraph train-detector`; see run.json"},
-        "monai_version": version("monai"),
-        "pytorch_version": version("torch").split("+")[0],
-        "numpy_version": version("numpy"),
-        "required_packages_version": {"skiagraph": version("skiagraph"), "safetensors": version("safetensors")},
-        "task": "landmarks and structures of an X-ray",
-        "description": "finds " + ", ".join(reading.landmarks),
-        "authors": "the people of Skiagraph",
-        "copyright": "the people of Skiagraph",
-        "intended_use": "research; not for clinical use",
-        "network_data_format": {"inputs": {"image": picture}, "outputs": {"heatmaps": heatmaps}},
-    }
+    return metadata(
+        "train-detector",
+        "landmarks and structures of an X-ray",
+        "finds " + ", ".join(reading.landmarks),
+        {"inputs": {"image": picture}, "outputs": {"heatmaps": heatmaps}},
+    )
 
 
 def _said(value: Any) -> dict[str, Any]:
@@ -116,11 +103,7 @@ def _said(value: Any) -> dict[str, Any]:
 
 
 def _built(said: Mapping[str, Any]) -> Any:
-    fields = {name: _frozen(value) for name, value in said.items() if name != "_target_"}
+    fields = {name: frozen(value) for name, value in said.items() if name != "_target_"}
     if said["_target_"] not in KNOWN:
         raise DataError(f"a bundle of {said['_target_']!r}; this version knows {', '.join(KNOWN)}")
     return KNOWN[said["_target_"]](**fields)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value

@@ -29,9 +29,9 @@ from skiagraph.factory.take import Taken
 from skiagraph.factory.views import Target
 from skiagraph.generate.wanted import Wanted
 from skiagraph.generate.xray import XrayGenerator
-from skiagraph.generate.xray_bundle import WEIGHTS
 from skiagraph.generate.xray_quality import JudgedXray, drawn
 from skiagraph.geometry import View
+from skiagraph.io.bundles import WEIGHTS
 from skiagraph.io.patient import Patient, Subject
 from skiagraph.io.records import Record
 from skiagraph.sample import Sample

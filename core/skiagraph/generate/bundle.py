@@ -4,12 +4,8 @@ As with the detector's, nothing that a bundle names is run, and weights are safe
 """
 
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
-from safetensors.torch import load_file, save_file
 
 from skiagraph.errors import ModelError
 from skiagraph.generate.autoencoder import Coder
@@ -17,24 +13,15 @@ from skiagraph.generate.ct import CtGenerator, Drift
 from skiagraph.generate.flow import Latents
 from skiagraph.generate.frame import Frame
 from skiagraph.generate.quality import Norm, Range
-from skiagraph.io.files import decoding, read_json, there, write_json, writing
+from skiagraph.io.bundles import CONFIG, METADATA, WEIGHTS, frozen, load_halves, metadata, save_halves
+from skiagraph.io.files import decoding, read_json, there, write_json
 
-CONFIG, WEIGHTS = Path("configs/inference.json"), Path("models/model.safetensors")
-METADATA = Path("configs/metadata.json")
-SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 WANTED = "a CT generator's bundle: a folder with configs/inference.json and models/model.safetensors"
 
 
 def write_generator(folder: Path, generator: CtGenerator, drift: Drift) -> list[Path]:
     """A generator, whose diffusion network was built by `drift`, as a bundle; the files written."""
-    parts = {"coder": generator.coder, "drift": generator.drift}
-    weights = {
-        f"{part}.{name}": value.detach().to(torch.float16).contiguous()
-        for part, network in parts.items()
-        for name, value in network.state_dict().items()
-    }
-    with writing(folder / WEIGHTS) as part:
-        save_file(weights, part)
+    save_halves(folder / WEIGHTS, {"coder": generator.coder, "drift": generator.drift})
     config: dict[str, Any] = {
         "frame": asdict(generator.frame),
         "coder": asdict(generator.built),
@@ -54,43 +41,22 @@ def read_generator(folder: Path) -> CtGenerator:
     there(folder, WANTED)
     config = read_json(folder / CONFIG, WANTED)
     with decoding(folder / CONFIG, WANTED):
-        built, drift = Coder(**_frozen(config["coder"])), Drift(**_frozen(config["drift"]))
-        frame, latents = Frame(**config["frame"]), Latents(**_frozen(config["latents"]))
+        built, drift = Coder(**frozen(config["coder"])), Drift(**frozen(config["drift"]))
+        frame, latents = Frame(**config["frame"]), Latents(**frozen(config["latents"]))
         norms = {
             name: Norm(Range(**norm["millilitres"]), Range(**norm["hu"])) for name, norm in config["norms"].items()
         }
         steps, guidance = int(config["steps"]), float(config["guidance"])
     there(folder / WEIGHTS, WANTED)
     with decoding(folder / WEIGHTS, "the weights of a CT generator"):
-        weights = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
+        weights = {part: load_halves(folder / WEIGHTS, part) for part in ("coder", "drift")}
     coder, network = built.build(), drift.build(built.latent)
     try:
-        for part, known in (("coder", coder), ("drift", network)):
-            known.load_state_dict(
-                {k.removeprefix(part + "."): v for k, v in weights.items() if k.startswith(part + ".")}
-            )
+        coder.load_state_dict(weights["coder"])
+        network.load_state_dict(weights["drift"])
     except RuntimeError as error:
         raise ModelError(f"the weights of {folder} are not of the networks it describes; get it again") from error
     return CtGenerator(coder.eval(), network.eval(), latents, frame, built, norms, steps, guidance)
-
-
-def metadata(command: str, task: str, description: str, formats: dict[str, Any]) -> dict[str, Any]:
-    """What MONAI's bundles say of themselves."""
-    return {
-        "schema": SCHEMA,
-        "version": version("skiagraph"),
-        "changelog": {version("skiagraph"): f"trained by `skiagraph {command}`; see run.json"},
-        "monai_version": version("monai"),
-        "pytorch_version": version("torch").split("+")[0],
-        "numpy_version": version("numpy"),
-        "required_packages_version": {"skiagraph": version("skiagraph"), "safetensors": version("safetensors")},
-        "task": task,
-        "description": description,
-        "authors": "the people of Skiagraph",
-        "copyright": "the people of Skiagraph",
-        "intended_use": "research; not for clinical use",
-        "network_data_format": formats,
-    }
 
 
 def _metadata(generator: CtGenerator) -> dict[str, Any]:
@@ -104,7 +70,3 @@ def _metadata(generator: CtGenerator) -> dict[str, Any]:
         f"latent diffusion of intensity and labels on {generator.frame.shape} voxels of {generator.frame.spacing} mm",
         {"inputs": {"noise": {"type": "noise", **lattice}}, "outputs": {"latent": {"type": "feature", **lattice}}},
     )
-
-
-def _frozen(said: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}

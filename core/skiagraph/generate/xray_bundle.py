@@ -9,32 +9,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
-
 from skiagraph.errors import ModelError
-from skiagraph.generate.bundle import METADATA, metadata
 from skiagraph.generate.flow import Latents
 from skiagraph.generate.wanted import POINTS
 from skiagraph.generate.xray import XrayDrift, XrayGenerator
 from skiagraph.generate.xray_coder import XrayCoder
-from skiagraph.io.files import decoding, read_json, there, write_json, writing, writing_together
+from skiagraph.io.bundles import CONFIG, METADATA, WEIGHTS, frozen, load_halves, metadata, save_halves
+from skiagraph.io.files import decoding, read_json, there, write_json, writing_together
 
-CONFIG, WEIGHTS, UNET = Path("configs/inference.json"), Path("models/model.safetensors"), Path("models/unet")
+UNET = Path("models/unet")
 WANTED = "an X-ray generator's bundle: a folder with configs/inference.json, models/model.safetensors and models/unet"
 LARGEST = "15MB"
 
 
 def write_xray_generator(folder: Path, generator: XrayGenerator, drift: XrayDrift) -> list[Path]:
     """A generator, whose diffusion network was built by `drift`, as a bundle; the files written."""
-    parts = {"coder": generator.coder, "asked": generator.drift.asked}
-    weights = {
-        f"{part}.{name}": value.detach().to(torch.float16).contiguous()
-        for part, network in parts.items()
-        for name, value in network.state_dict().items()
-    }
-    with writing(folder / WEIGHTS) as part:
-        save_file(weights, part)
+    save_halves(folder / WEIGHTS, {"coder": generator.coder, "asked": generator.drift.asked})
     for old in (folder / UNET).glob("*"):
         old.unlink()
     with writing_together(folder) as stage:
@@ -57,18 +47,18 @@ def read_xray_generator(folder: Path) -> XrayGenerator:
     there(folder, WANTED)
     config = read_json(folder / CONFIG, WANTED)
     with decoding(folder / CONFIG, WANTED):
-        built, drift = XrayCoder(**_frozen(config["coder"])), XrayDrift(**_frozen(config["drift"]))
-        latents = Latents(**_frozen(config["latents"]))
+        built, drift = XrayCoder(**frozen(config["coder"])), XrayDrift(**frozen(config["drift"]))
+        latents = Latents(**frozen(config["latents"]))
         size, steps, guidance = int(config["size"]), int(config["steps"]), float(config["guidance"])
     there(folder / WEIGHTS, WANTED)
     with decoding(folder / UNET, "the weights of an X-ray generator"):
-        around = _floats(load_file(folder / WEIGHTS))
-        inside = {k: v for path in sorted((folder / UNET).glob("*.safetensors")) for k, v in load_file(path).items()}
+        around = {part: load_halves(folder / WEIGHTS, part) for part in ("coder", "asked")}
+        inside = {k: v for path in sorted((folder / UNET).glob("*.safetensors")) for k, v in load_halves(path).items()}
     coder, network = built.build(), drift.build(built.latent)
     try:
-        coder.load_state_dict(_under("coder.", around))
-        network.asked.load_state_dict(_under("asked.", around))
-        network.unet.load_state_dict(_floats(inside))
+        coder.load_state_dict(around["coder"])
+        network.asked.load_state_dict(around["asked"])
+        network.unet.load_state_dict(inside)
     except RuntimeError as error:
         raise ModelError(f"the weights of {folder} are not of the networks it describes; get it again") from error
     return XrayGenerator(coder.eval(), network.eval(), latents, built, size, steps, guidance)
@@ -78,7 +68,7 @@ def drift_of(folder: Path) -> XrayDrift:
     """How the diffusion network of a bundle is built."""
     config = read_json(folder / CONFIG, WANTED)
     with decoding(folder / CONFIG, WANTED):
-        return XrayDrift(**_frozen(config["drift"]))
+        return XrayDrift(**frozen(config["drift"]))
 
 
 def _metadata(generator: XrayGenerator) -> dict[str, Any]:
@@ -92,15 +82,3 @@ def _metadata(generator: XrayGenerator) -> dict[str, Any]:
         f"latent diffusion of {generator.size} x {generator.size} pixels, masks and landmarks",
         {"inputs": {"noise": {"type": "noise", **lattice}}, "outputs": {"latent": {"type": "feature", **lattice}}},
     )
-
-
-def _under(prefix: str, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-
-
-def _floats(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value.float() for name, value in weights.items()}
-
-
-def _frozen(said: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}

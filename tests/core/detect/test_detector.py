@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from skiagraph.detect.bundle import CONFIG, WEIGHTS, read_bundle, write_bundle
+from skiagraph.detect.bundle import read_bundle, write_bundle
 from skiagraph.detect.detector import Detector, Reading
 from skiagraph.detect.losses import Likelihood, MeanSquares
 from skiagraph.detect.network import Network
 from skiagraph.detect.trunks import ResidualUNet, SwinUNet, ViTUNet
 from skiagraph.errors import DataError, ModelError
+from skiagraph.io.bundles import CONFIG, WEIGHTS
 
 # MONAI's blocks still use what torch calls old.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")

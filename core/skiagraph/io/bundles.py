@@ -1,0 +1,61 @@
+"""What our MONAI bundles have in common: where their files lie, what they say of themselves, weights of 16 bits."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from skiagraph.io.files import writing
+
+CONFIG, WEIGHTS = Path("configs/inference.json"), Path("models/model.safetensors")
+METADATA = Path("configs/metadata.json")
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+
+
+def metadata(command: str, task: str, description: str, formats: Mapping[str, Any]) -> dict[str, Any]:
+    """What MONAI's bundles say of themselves; `command` is the one that trains it."""
+    return {
+        "schema": SCHEMA,
+        "version": version("skiagraph"),
+        "changelog": {version("skiagraph"): f"trained by `skiagraph {command}`; see run.json"},
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch").split("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {"skiagraph": version("skiagraph"), "safetensors": version("safetensors")},
+        "task": task,
+        "description": description,
+        "authors": "the people of Skiagraph",
+        "copyright": "the people of Skiagraph",
+        "intended_use": "research; not for clinical use",
+        "network_data_format": dict(formats),
+    }
+
+
+def frozen(value: Any) -> Any:
+    """JSON's lists as tuples, at any depth: what a frozen value holds."""
+    if isinstance(value, dict):
+        return {name: frozen(one) for name, one in value.items()}
+    return tuple(frozen(one) for one in value) if isinstance(value, list) else value
+
+
+def save_halves(path: Path, parts: Mapping[str, nn.Module]) -> None:
+    """The weights of several networks in one file, of 16 bits, which halves them."""
+    weights = {
+        f"{part}.{name}": value.detach().to(torch.float16).contiguous()
+        for part, network in parts.items()
+        for name, value in network.state_dict().items()
+    }
+    with writing(path) as file:
+        save_file(weights, file)
+
+
+def load_halves(path: Path, part: str = "") -> dict[str, Tensor]:
+    """The weights of one part of such a file, of all that is in it if none is named, with 32 bits."""
+    prefix = f"{part}." if part else ""
+    return {
+        name.removeprefix(prefix): value.float() for name, value in load_file(path).items() if name.startswith(prefix)
+    }
