@@ -102,7 +102,7 @@ def test_all_of_the_module_and_all_of_the_core_are_installed(installed):
     missing = wanted - there
     assert not {path for path in missing if path.parts[0] != "Testing" and "__pycache__" not in path.parts}
     assert Path("VirtualCArmLib/core/skiagraph/bodies/hip_readings.json") in there
-    assert Path("VirtualCArmLib/core/skiagraph/detect/hip_landmark_detector/configs/metadata.json") in there
+    assert Path("VirtualCArmLib/core/skiagraph/models/hip_landmark_detector/configs/metadata.json") in there
     assert Path("VirtualCArmLib/core/monailabel_app/client.py") in there
     assert {path.name for path in installed.glob("*.py")} == {"VirtualCArm.py"}, (
         "every file there is taken for a module"

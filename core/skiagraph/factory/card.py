@@ -1,6 +1,5 @@
 """What a finished set says of itself: its order, its shards with their hashes, and whose bodies they show."""
 
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from skiagraph.errors import DataError
 from skiagraph.factory.making import done_in
 from skiagraph.factory.order import SPLITS, Order
-from skiagraph.io.files import write_json
+from skiagraph.io.files import digest, write_json
 
 CARD_NAME = "dataset.json"
 
@@ -33,7 +32,7 @@ def _card(order: Order, folder: Path) -> dict[str, Any]:
             "first": shard.first,
             "count": shard.count,
             "bytes": (folder / shard.name).stat().st_size,
-            "sha256": _sha256(folder / shard.name),
+            "sha256": digest(folder / shard.name),
         }
         for shard in order.shards
     ]
@@ -46,8 +45,3 @@ def _card(order: Order, folder: Path) -> dict[str, Any]:
         "order": order.as_json(),
         "shards": shards,
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

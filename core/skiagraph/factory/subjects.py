@@ -12,12 +12,12 @@ from skiagraph.errors import DataError
 from skiagraph.factory.chance import generator_for
 from skiagraph.generate.bundle import read_generator
 from skiagraph.generate.traits import Traits
+from skiagraph.io.bundles import that_comes
 from skiagraph.io.datasets.registry import recognised
 from skiagraph.io.dicom import is_dicom
 from skiagraph.io.files import stem_of, suffix_of
 from skiagraph.io.patient import CT_NAME, Patient, Subject
 from skiagraph.io.poses import Poses
-from skiagraph.shipped import shipped
 
 log = logging.getLogger("skiagraph")
 
@@ -164,18 +164,12 @@ def generated(count: int, seed: int, bundle: Path) -> list[Subject]:
 
 def the_generator() -> Path:
     """The CT generator that comes with Skiagraph. Raises DataError if this installation has none."""
-    found = shipped("models", CT_BUNDLE, source="models")
-    if found is None:
-        raise DataError(f"no models/{CT_BUNDLE} is installed; train one with `skiagraph train-ct-diffusion`")
-    return found
+    return that_comes(CT_BUNDLE, "train-ct-diffusion")
 
 
 def the_xray_generator() -> Path:
     """The X-ray generator that comes with Skiagraph. Raises DataError if this installation has none."""
-    found = shipped("models", XRAY_BUNDLE, source="models")
-    if found is None:
-        raise DataError(f"no models/{XRAY_BUNDLE} is installed; train one with `skiagraph train-xray-diffusion`")
-    return found
+    return that_comes(XRAY_BUNDLE, "train-xray-diffusion")
 
 
 def showing(subjects: Sequence[Subject], structures: Sequence[str]) -> list[Subject]:

@@ -48,7 +48,7 @@ class CoderNetwork(nn.Module):
 
     def __init__(self, coder: Coder) -> None:
         super().__init__()
-        self.channels = tuple(coder.channels)
+        self.shrink = coder.shrink
         first, last = coder.channels[0], coder.channels[-1]
         down: list[nn.Module] = [nn.Conv3d(CHANNELS * CORNERS, first, 3, padding=1), Residual(first)]
         up: list[nn.Module] = []
@@ -131,8 +131,7 @@ def encoded(coder: CoderNetwork, body: Framed, tile: int = TILE) -> Float[Tensor
     def some(hu: Tensor, index: Tensor) -> tuple[Tensor]:
         return (coder.encode(stacked(hu[None], index[None]))[0][0],)
 
-    scale = 2 ** len(coder.channels)
-    (latent,) = _by_tiles(some, (body.hu, body.index), tile * scale, OVERLAP * scale)
+    (latent,) = _by_tiles(some, (body.hu, body.index), tile * coder.shrink, OVERLAP * coder.shrink)
     return latent
 
 

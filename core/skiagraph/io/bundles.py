@@ -9,11 +9,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from skiagraph.errors import DataError
 from skiagraph.io.files import writing
+from skiagraph.shipped import shipped
 
 CONFIG, WEIGHTS = Path("configs/inference.json"), Path("models/model.safetensors")
 METADATA = Path("configs/metadata.json")
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+
+
+def that_comes(name: str, command: str) -> Path:
+    """A model that comes with Skiagraph. Raises DataError if this installation has none."""
+    found = shipped("models", name, source="models")
+    if found is None:
+        raise DataError(
+            f"no models/{name} is installed; train one with `skiagraph {command}` and give it as the bundle"
+        )
+    return found
 
 
 def metadata(command: str, task: str, description: str, formats: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and JSON that says what is wrong with it."""
 
+import hashlib
 import json
 import os
 import secrets
@@ -57,6 +58,12 @@ def decoding(path: Path | str, wanted: str) -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise anything over broken bytes: struct.error, EOFError, zlib.error ...
         raise DataError(f"cannot read {path}: {one_line(error)}; give {wanted}") from error
+
+
+def digest(path: Path) -> str:
+    """A file's SHA-256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def one_line(error: BaseException) -> str:

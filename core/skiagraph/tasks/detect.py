@@ -13,12 +13,12 @@ from skiagraph.detect.bundle import read_bundle
 from skiagraph.detect.detector import Findings
 from skiagraph.detect.pose import Exposure, PelvisPose, pose_of
 from skiagraph.errors import DataError
+from skiagraph.io.bundles import that_comes
 from skiagraph.io.dicom import has, is_dicom, numbers, read_header
 from skiagraph.io.files import suffix_of, write_json
 from skiagraph.io.markups import write_keypoints
 from skiagraph.io.pictures import read_xray, write_mask
 from skiagraph.io.xray import Bone, XrayImage
-from skiagraph.shipped import shipped
 from skiagraph.tasks.overlay import write_overlay
 from skiagraph.tasks.shot import beside
 from skiagraph.tasks.task import Report, silent
@@ -168,7 +168,4 @@ def pose_said(pose: PelvisPose, names: tuple[str, ...]) -> dict[str, object]:
 
 def the_bundle() -> Path:
     """The detector that comes with Skiagraph. Raises DataError if it is not installed."""
-    found = shipped("detect", BUNDLE, source="models")
-    if found is None:
-        raise DataError("no detector was installed; give --bundle, or train one with `skiagraph train-detector`")
-    return found
+    return that_comes(BUNDLE, "train-detector")

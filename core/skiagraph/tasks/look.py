@@ -1,6 +1,5 @@
 """What a file or folder is, of all that Skiagraph reads and writes."""
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +16,7 @@ from skiagraph.io.datasets.dataset import Found, Origin, Picture
 from skiagraph.io.datasets.registry import DATASETS, recognised
 from skiagraph.io.dicom import is_dicom, read_header
 from skiagraph.io.dicom_ct import CT_IMAGE, ENHANCED_CT
-from skiagraph.io.files import stem_of, suffix_of
+from skiagraph.io.files import digest, stem_of, suffix_of
 from skiagraph.io.meshes import read_surface
 from skiagraph.io.patient import CT_NAME, LABELS_NAME, Subject
 from skiagraph.io.volumes import read_labels
@@ -144,18 +143,13 @@ def _samples(path: Path) -> Found:
         file = path / shard["name"]
         if not file.is_file():
             wrong.append(f"{file.name} is gone")
-        elif _sha256(file) != shard["sha256"]:
+        elif digest(file) != shard["sha256"]:
             wrong.append(f"{file.name} is not what was made: its SHA-256 differs")
     counts = ", ".join(f"{count} {split}" for split, count in made.card["samples"].items())
     about = f"{counts} of {sum(made.card['bodies'].values())} bodies, {made.size} pixels a side"
     named = f"{len(made.landmarks)} landmarks, {len(made.structures)} structures"
     sources = tuple(f"made of: {source}" for source in made.card["sources"])
     return Found(wrong=tuple(wrong), notes=(about, named, *sources))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _labels(files: list[Path]) -> Found:

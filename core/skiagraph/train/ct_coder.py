@@ -14,7 +14,8 @@ from skiagraph.factory.chance import choice, generator_for, uniform
 from skiagraph.generate.autoencoder import Coder, apart, stacked
 from skiagraph.generate.frame import AIR
 from skiagraph.generate.intensity import from_hu, to_hu
-from skiagraph.train.course import Course, device, precision
+from skiagraph.train.coding import there_and_back
+from skiagraph.train.course import Course, device
 from skiagraph.train.loop import descend
 from skiagraph.train.shelf import Shelf
 
@@ -74,18 +75,16 @@ class CoderCourse(Course):
         self.coder.train()
         for group in self.optimiser.param_groups:
             group["lr"] = regimen.rate * min(1.0, (self.step + 1) / 100, 2.2 - 2 * self.step / regimen.steps)
-        with precision(hu.device):
-            mean, deviation = self.coder.encode(stacked(hu, index))
-            noise = torch.randn(mean.shape, generator=generator_for(self.seed, "noise", self.step)).to(mean)
-            answer = self.coder.decode(mean + deviation * noise)
-        answer, mean, deviation = answer.float(), mean.float(), deviation.float()
+        answer, divergence = there_and_back(
+            self.coder, stacked(hu, index), generator_for(self.seed, "noise", self.step)
+        )
         weight = 1 + (regimen.bone - 1) * (hu > BONE_HU)
         losses = torch.stack(
             [
                 ((answer[:, 0] - from_hu(hu)).abs() * weight).mean(),
                 regimen.labels * cross_entropy(answer[:, 1:], index.long()),
                 regimen.shadow * _shadow_gap(to_hu(answer[:, 0]), hu),
-                regimen.spread * 0.5 * (mean**2 + deviation**2 - 2 * deviation.log() - 1).sum() / len(hu),
+                regimen.spread * divergence,
             ]
         )
         descend(self.coder.parameters(), self.optimiser, losses, longest=1.0)

@@ -1,6 +1,5 @@
 """Bodies made ready for the CT generator: framed, measured, one file each, so that they are made once."""
 
-import hashlib
 import json
 import multiprocessing
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from safetensors.torch import save_file
 from skiagraph.errors import DataError
 from skiagraph.generate.frame import Frame, Framed, framed
 from skiagraph.generate.traits import Traits, measured
-from skiagraph.io.files import decoding, writing
+from skiagraph.io.files import decoding, digest, writing
 from skiagraph.io.patient import Subject
 from skiagraph.train.course import Progress
 from skiagraph.volume import Landmarks
@@ -70,7 +69,7 @@ class Shelf:
 
     def hashes(self, names: Sequence[str]) -> dict[str, str]:
         """SHA-256 of the files of some bodies."""
-        return {name: hashlib.sha256(self.path(name).read_bytes()).hexdigest() for name in names}
+        return {name: digest(self.path(name)) for name in names}
 
     @property
     def names(self) -> list[str]:

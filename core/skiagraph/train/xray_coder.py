@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from skiagraph.factory.chance import choice, generator_for
 from skiagraph.generate.xray_coder import XrayCoder, XrayCoderNetwork, apart, stacked
 from skiagraph.train.album import Album
+from skiagraph.train.coding import there_and_back
 from skiagraph.train.course import Course, device, precision
 from skiagraph.train.loop import descend
 
@@ -62,18 +63,14 @@ class XrayCoderCourse(Course):
         self.coder.train()
         for group in self.optimiser.param_groups:
             group["lr"] = regimen.rate * min(1.0, (self.step + 1) / 100, 2.2 - 2.15 * self.step / regimen.steps)
-        with precision(seen.device):
-            mean, deviation = self.coder.encode(seen)
-            noise = torch.randn(mean.shape, generator=generator_for(self.seed, "noise", self.step)).to(mean)
-            answer = self.coder.decode(mean + deviation * noise)
-        answer, mean, deviation = answer.float(), mean.float(), deviation.float()
+        answer, divergence = there_and_back(self.coder, seen, generator_for(self.seed, "noise", self.step))
         gap = answer[:, 0] - seen[:, 0]
         losses = torch.stack(
             [
                 gap.abs().mean(),
                 regimen.edges * (gap.diff(dim=-1).abs().mean() + gap.diff(dim=-2).abs().mean()),
                 regimen.masks * binary_cross_entropy_with_logits(answer[:, 1:], (seen[:, 1:] > 0).float()),
-                regimen.spread * 0.5 * (mean**2 + deviation**2 - 2 * deviation.log() - 1).sum() / len(seen),
+                regimen.spread * divergence,
             ]
         )
         descend(self.coder.parameters(), self.optimiser, losses, longest=1.0)
