@@ -1,6 +1,7 @@
 """The CT generator on disk: a bundle of values that say how its networks are built, and their weights.
 
-As with the detector's, nothing that a bundle names is run, and weights are safetensors: of 16 bits, which halves them.
+As with the detector's, nothing that a bundle names is run, and weights are safetensors: kernels of 8 bits, a file a
+network.
 """
 
 from dataclasses import asdict
@@ -13,15 +14,15 @@ from skiagraph.generate.ct import CtGenerator, Drift
 from skiagraph.generate.flow import Latents
 from skiagraph.generate.frame import Frame
 from skiagraph.generate.quality import Norm, Range
-from skiagraph.io.bundles import CONFIG, METADATA, WEIGHTS, frozen, load_halves, metadata, save_halves
-from skiagraph.io.files import decoding, read_json, there, write_json
+from skiagraph.io.bundles import CONFIG, METADATA, frozen, load_bytes, metadata, save_bytes
+from skiagraph.io.files import decoding, read_json, there, write_json, writing_together
 
-WANTED = "a CT generator's bundle: a folder with configs/inference.json and models/model.safetensors"
+CODER, DRIFT = Path("models/coder.safetensors"), Path("models/drift.safetensors")
+WANTED = f"a CT generator's bundle: a folder with {CONFIG}, {CODER} and {DRIFT}"
 
 
 def write_generator(folder: Path, generator: CtGenerator, drift: Drift) -> list[Path]:
     """A generator, whose diffusion network was built by `drift`, as a bundle; the files written."""
-    save_halves(folder / WEIGHTS, {"coder": generator.coder, "drift": generator.drift})
     config: dict[str, Any] = {
         "frame": asdict(generator.frame),
         "coder": asdict(generator.built),
@@ -31,9 +32,12 @@ def write_generator(folder: Path, generator: CtGenerator, drift: Drift) -> list[
         "steps": generator.steps,
         "guidance": generator.guidance,
     }
-    write_json(folder / CONFIG, config)
-    write_json(folder / METADATA, _metadata(generator))
-    return [folder / WEIGHTS, folder / CONFIG, folder / METADATA]
+    with writing_together(folder) as stage:
+        save_bytes(stage / CODER, generator.coder)
+        save_bytes(stage / DRIFT, generator.drift)
+        write_json(stage / CONFIG, config)
+        write_json(stage / METADATA, _metadata(generator))
+    return [folder / name for name in (CODER, DRIFT, CONFIG, METADATA)]
 
 
 def read_generator(folder: Path) -> CtGenerator:
@@ -47,16 +51,23 @@ def read_generator(folder: Path) -> CtGenerator:
             name: Norm(Range(**norm["millilitres"]), Range(**norm["hu"])) for name, norm in config["norms"].items()
         }
         steps, guidance = int(config["steps"]), float(config["guidance"])
-    there(folder / WEIGHTS, WANTED)
-    with decoding(folder / WEIGHTS, "the weights of a CT generator"):
-        weights = {part: load_halves(folder / WEIGHTS, part) for part in ("coder", "drift")}
     coder, network = built.build(), drift.build(built.latent)
-    try:
-        coder.load_state_dict(weights["coder"])
-        network.load_state_dict(weights["drift"])
-    except RuntimeError as error:
-        raise ModelError(f"the weights of {folder} are not of the networks it describes; get it again") from error
+    for part, path in ((coder, folder / CODER), (network, folder / DRIFT)):
+        there(path, WANTED)
+        with decoding(path, "the weights of a CT generator"):
+            weights = load_bytes(path)
+        try:
+            part.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError(f"{path} is not of the network that {CONFIG} describes; get it again") from error
     return CtGenerator(coder.eval(), network.eval(), latents, frame, built, norms, steps, guidance)
+
+
+def drift_of(folder: Path) -> Drift:
+    """How the diffusion network of a bundle is built."""
+    config = read_json(folder / CONFIG, WANTED)
+    with decoding(folder / CONFIG, WANTED):
+        return Drift(**frozen(config["drift"]))
 
 
 def _metadata(generator: CtGenerator) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What our MONAI bundles have in common: where their files lie, what they say of themselves, weights of 16 bits."""
+"""What our MONAI bundles have in common: where their files lie, what they say of themselves, and small weights."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -70,4 +70,37 @@ def load_halves(path: Path, part: str = "") -> dict[str, Tensor]:
     prefix = f"{part}." if part else ""
     return {
         name.removeprefix(prefix): value.float() for name, value in load_file(path).items() if name.startswith(prefix)
+    }
+
+
+SCALE = "/scale"
+
+
+def save_bytes(path: Path, network: nn.Module) -> None:
+    """A network's weights in one file: kernels of 8 bits, each output's scaled to its largest, and all else of 16.
+
+    Rounding leaves a kernel's weights off by 1/440 of their output's largest (root mean square of steps of 1/127).
+    """
+    weights = dict[str, Tensor]()
+    for name, value in network.state_dict().items():
+        if value.ndim < 2 or not value.is_floating_point():
+            weights[name] = value.half() if value.is_floating_point() else value
+            continue
+        flat = value.detach().float().flatten(1)
+        scale = (flat.abs().amax(1) / 127).clamp(min=1e-12)
+        weights[name] = (flat / scale[:, None]).round().to(torch.int8).reshape(value.shape)
+        weights[name + SCALE] = scale
+    with writing(path) as file:
+        save_file(weights, file)
+
+
+def load_bytes(path: Path) -> dict[str, Tensor]:
+    """The weights of such a file, with 32 bits."""
+    found = load_file(path)
+    return {
+        name: value.float() * found[name + SCALE].reshape(-1, *[1] * (value.ndim - 1))
+        if name + SCALE in found
+        else (value.float() if value.is_floating_point() else value)
+        for name, value in found.items()
+        if not name.endswith(SCALE)
     }

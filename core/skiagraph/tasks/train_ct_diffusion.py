@@ -9,8 +9,8 @@ import tyro
 
 from skiagraph.errors import DataError
 from skiagraph.factory.subjects import people
-from skiagraph.generate.autoencoder import Coder
-from skiagraph.generate.bundle import write_generator
+from skiagraph.generate.autoencoder import Coder, CoderNetwork
+from skiagraph.generate.bundle import drift_of, read_generator, write_generator
 from skiagraph.generate.ct import CtGenerator, Drift
 from skiagraph.generate.frame import Frame
 from skiagraph.generate.quality import norms_of
@@ -39,8 +39,8 @@ SIZES = {
     ),
     "gpu": Size(
         Frame(1.25),
-        CoderRegimen(Coder((64, 128, 192), latent=16), block=128, batch=2, steps=8000),
-        DriftRegimen(Drift((80, 160, 160), (False, False, True)), batch=16, steps=12000),
+        CoderRegimen(Coder((48, 96, 128), latent=16), block=128, batch=2, steps=8000),
+        DriftRegimen(Drift((64, 96, 160), (False, False, True)), batch=16, steps=12000),
     ),
 }
 HELD = 0.1
@@ -61,6 +61,8 @@ class TrainCtDiffusion:
     data set as it is published."""
     size: Literal["cpu", "gpu"] = "cpu"
     """How large: cpu, 2.5 mm, is an hour or two on two cores; gpu, 1.25 mm, needs one."""
+    start: Path | None = None
+    """Another generator's bundle to begin with: its autoencoder is kept as it is, its diffusion network goes on."""
     coder_steps: int | None = None
     """Steps of the autoencoder; the size's own if not given."""
     drift_steps: int | None = None
@@ -88,21 +90,32 @@ class TrainCtDiffusion:
         if not learned:
             raise DataError(f"{len(subjects)} bodies; give at least two, one of them is held out")
         write_json(self.output / SPLIT, {"learned": shelf.hashes(learned), "held": shelf.hashes(held)})
-        first = CoderCourse(size.coder, shelf, learned, held, self.seed)
-        follow(first, size.coder.steps, self.every, self.output / "coder", report)
-        coder = first.coder.cpu().eval()
+        begun = None if self.start is None else read_generator(self.start)
+        coder = self._coder(size, shelf, learned, held, report) if begun is None else begun.coder
         shrink = size.coder.coder.shrink
         known = encode_all(coder, shelf, learned, shrink, report)
         unseen = encode_all(coder, shelf, held, shrink, report)
-        latents = spread_of(known)
+        latents = spread_of(known) if begun is None else begun.latents
         second = DriftCourse(size.drift, known, unseen, latents, self.seed)
+        if begun is not None:
+            second.begin_with(begun.drift.state_dict())
         follow(second, size.drift.steps, self.every, self.output / "drift", report)
         some = [shelf.read(name).body for name in learned[:200]]
         norms = norms_of([(one.hu, one.index) for one in some], size.frame)
         generator = CtGenerator(coder, second.kept, latents, size.frame, size.coder.coder, norms)
         return write_generator(self.output, generator, size.drift.drift)
 
+    def _coder(self, size: Size, shelf: Shelf, learned: list[str], held: list[str], report: Report) -> CoderNetwork:
+        first = CoderCourse(size.coder, shelf, learned, held, self.seed)
+        follow(first, size.coder.steps, self.every, self.output / "coder", report)
+        return first.coder.cpu().eval()
+
     def _size(self) -> Size:
         size = SIZES[self.size]
         coder = replace(size.coder, steps=self.coder_steps or size.coder.steps)
-        return replace(size, coder=coder, drift=replace(size.drift, steps=self.drift_steps or size.drift.steps))
+        drift = replace(size.drift, steps=self.drift_steps or size.drift.steps)
+        if self.start is not None:
+            begun = read_generator(self.start)
+            coder, drift = replace(coder, coder=begun.built), replace(drift, drift=drift_of(self.start))
+            size = replace(size, frame=begun.frame)
+        return replace(size, coder=coder, drift=drift)

@@ -45,8 +45,8 @@ XRAY_SIZES = {
     ),
     "gpu": XraySize(
         384,
-        XrayCoderRegimen(XrayCoder((64, 128, 192), latent=16), piece=192, batch=16, steps=6000),
-        XrayDriftRegimen(XrayDrift((128, 192, 256), (False, True, True), layers=2), batch=64, steps=12000),
+        XrayCoderRegimen(XrayCoder((48, 96, 128), latent=16), piece=192, batch=16, steps=6000),
+        XrayDriftRegimen(XrayDrift((96, 160, 192), (False, True, True), layers=1), batch=64, steps=12000),
     ),
 }
 

@@ -87,6 +87,11 @@ class DriftCourse(Course):
         """The weights worth keeping."""
         return deepcopy(self.mean.module).cpu().eval()  # type: ignore[return-value]
 
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Weights of the same network that has learned before, in place of those drawn."""
+        self.network.load_state_dict(weights)
+        self.mean.module.load_state_dict(weights)
+
     def leg(self) -> Iterable[tuple[Tensor, ...]]:
         """Latents, noise, times, traits and labels."""
         return self._drawn(self.train, generator_for(self.seed, "flow", self.step))
