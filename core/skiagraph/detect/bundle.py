@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from skiagraph.detect.detector import Detector, Reading
 from skiagraph.detect.losses import Correlation, Likelihood, MeanSquares
@@ -17,7 +17,7 @@ from skiagraph.detect.network import Network
 from skiagraph.detect.trunks import ResidualUNet, SwinUNet, Trunk, ViTUNet
 from skiagraph.errors import DataError, ModelError
 from skiagraph.io.bundles import CONFIG, METADATA, WEIGHTS, frozen, metadata
-from skiagraph.io.files import decoding, read_json, there, write_json, writing
+from skiagraph.io.files import decoding, read_json, there, write_json, write_tensors
 
 WANTED = "a detector's bundle: a folder with configs/inference.json and models/model.safetensors"
 
@@ -43,9 +43,7 @@ def write_bundle(folder: Path, detector: Detector, trunk: object) -> list[Path]:
             "structures": len(reading.structures),
         },
     }
-    weights = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
-    with writing(folder / WEIGHTS) as part:
-        save_file(weights, part)
+    write_tensors(folder / WEIGHTS, network.state_dict())
     write_json(folder / CONFIG, config)
     write_json(folder / METADATA, _metadata(reading))
     return [folder / WEIGHTS, folder / CONFIG, folder / METADATA]

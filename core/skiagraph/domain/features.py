@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from skiagraph.errors import DataError, ModelError
-from skiagraph.io.files import decoding, read_json, there, write_json, writing
+from skiagraph.io.files import decoding, read_json, there, write_json, write_tensors
 
 CONFIG, WEIGHTS = "features.json", "features.safetensors"
 WANTED = "picture features: a folder with features.json and features.safetensors"
@@ -79,8 +79,7 @@ def write_features(folder: Path, network: FeatureNetwork) -> list[Path]:
     weights = {
         name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()
     }
-    with writing(folder / WEIGHTS) as part:
-        save_file({name: value.contiguous() for name, value in weights.items()}, part)
+    write_tensors(folder / WEIGHTS, weights)
     write_json(folder / CONFIG, asdict(network.features))
     return [folder / WEIGHTS, folder / CONFIG]
 

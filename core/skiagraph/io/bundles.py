@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from skiagraph.errors import DataError
-from skiagraph.io.files import writing
+from skiagraph.io.files import write_tensors
 from skiagraph.shipped import shipped
 
 CONFIG, WEIGHTS = Path("configs/inference.json"), Path("models/model.safetensors")
@@ -57,12 +57,11 @@ def frozen(value: Any) -> Any:
 def save_halves(path: Path, parts: Mapping[str, nn.Module]) -> None:
     """The weights of several networks in one file, of 16 bits, which halves them."""
     weights = {
-        f"{part}.{name}": value.detach().to(torch.float16).contiguous()
+        f"{part}.{name}": value.to(torch.float16)
         for part, network in parts.items()
         for name, value in network.state_dict().items()
     }
-    with writing(path) as file:
-        save_file(weights, file)
+    write_tensors(path, weights)
 
 
 def load_halves(path: Path, part: str = "") -> dict[str, Tensor]:
@@ -86,12 +85,11 @@ def save_bytes(path: Path, network: nn.Module) -> None:
         if value.ndim < 2 or not value.is_floating_point():
             weights[name] = value.half() if value.is_floating_point() else value
             continue
-        flat = value.detach().float().flatten(1)
+        flat = value.float().flatten(1)
         scale = (flat.abs().amax(1) / 127).clamp(min=1e-12)
         weights[name] = (flat / scale[:, None]).round().to(torch.int8).reshape(value.shape)
         weights[name + SCALE] = scale
-    with writing(path) as file:
-        save_file(weights, file)
+    write_tensors(path, weights)
 
 
 def load_bytes(path: Path) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save
 from torch import Tensor
 
 from skiagraph.errors import DataError, SkiagraphError
@@ -64,6 +65,12 @@ def digest(path: Path) -> str:
     """A file's SHA-256, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
+    """Tensors as safetensors, which hold numbers and nothing else; `about` are words beside them."""
+    with writing(path) as part:  # its own way of writing files leaves them unreadable to others
+        part.write_bytes(save({name: one.contiguous() for name, one in tensors.items()}, dict(about or {}) or None))
 
 
 def one_line(error: BaseException) -> str:

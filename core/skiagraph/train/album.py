@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from jaxtyping import Bool, Float64, UInt8
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from skiagraph.anatomy import LANDMARK_NAMES, STRUCTURE_NAMES, opposites
@@ -23,7 +22,7 @@ from skiagraph.errors import DataError
 from skiagraph.factory.reading import SampleSet, read
 from skiagraph.factory.take import Taken
 from skiagraph.geometry import View, meeting
-from skiagraph.io.files import decoding, writing
+from skiagraph.io.files import decoding, write_tensors
 from skiagraph.planning import HEADS, PelvicFrame, pelvis_from_world
 from skiagraph.train.batches import resized
 from skiagraph.train.course import Progress
@@ -120,8 +119,7 @@ def kept_album(path: Path, samples: SampleSet, split: str, size: int, report: Pr
             return album
     album = album_of(samples, split, size, report)
     tensors = {one.name: getattr(album, one.name) for one in fields(album) if one.name != "names"}
-    with writing(path) as part:
-        save_file(tensors, part, {"about": json.dumps({"what": what, "names": album.names})})
+    write_tensors(path, tensors, {"about": json.dumps({"what": what, "names": album.names})})
     return album
 
 

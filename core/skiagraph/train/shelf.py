@@ -9,12 +9,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from skiagraph.errors import DataError
 from skiagraph.generate.frame import Frame, Framed, framed
 from skiagraph.generate.traits import Traits, measured
-from skiagraph.io.files import decoding, digest, writing
+from skiagraph.io.files import decoding, digest, write_tensors
 from skiagraph.io.patient import Subject
 from skiagraph.train.course import Progress
 from skiagraph.volume import Landmarks
@@ -87,8 +86,7 @@ def _keep(job: tuple[Subject, Path, Frame]) -> None:
         "hu": body.hu.round().clamp(-1024, 3071).to(torch.int16), "index": body.index,
         "points": body.landmarks.points,
     }  # fmt: skip
-    with writing(path) as part:
-        save_file(tensors, part, {"about": json.dumps(about)})
+    write_tensors(path, tensors, {"about": json.dumps(about)})
 
 
 def _alone() -> None:

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from skiagraph.errors import DataError
-from skiagraph.io.files import read_json, stem_of, suffix_of, write_json, writing
+from skiagraph.io.files import read_json, stem_of, suffix_of, write_json, write_tensors, writing
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
@@ -16,6 +17,13 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path):
         assert part.name.endswith("a.txt")
     assert target.read_text() == "half"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_tensors_may_be_read_by_whoever_may_read_other_files(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {"a": torch.arange(3.0)}, {"about": "numbers"})
+    (tmp_path / "b.txt").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b.txt").stat().st_mode
+    assert torch.equal(load_file(tmp_path / "a.safetensors")["a"], torch.arange(3.0))
 
 
 @pytest.mark.parametrize("blow", [KeyboardInterrupt, RuntimeError, DataError])
