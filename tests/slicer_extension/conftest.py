@@ -97,6 +97,7 @@ def widget(shell: ModuleType, scene: object) -> Iterator[object]:
     home = wrap(qMRMLWidget())
     made = shell.VirtualCArmWidget(home)
     made.setup()
+    made.enter()
     yield made
     made.cleanup()
     assert made.runner.state == "idle"

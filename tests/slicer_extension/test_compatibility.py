@@ -16,7 +16,7 @@ IMPORTED_EVERYWHERE = {"slicer", "qt", "ctk", "vtk", "numpy", "VirtualCArmLib"}
 # Names of Slicer 5.8.1, 5.10.0 and 5.12.3 alike; MRML classes are checked against slicer-core besides.
 SLICER = {
     "slicer.app", "slicer.app.layoutManager", "slicer.app.temporaryPath", "slicer.app.userSettings", "slicer.mrmlScene",
-    "slicer.modules.markups.logic", "slicer.modules.plots.logic", "slicer.util.WaitCursor", "slicer.util.loadUI",
+    "slicer.modules.markups.logic", "slicer.util.WaitCursor", "slicer.util.loadUI", "slicer.app.connect",
     "slicer.util.childWidgetVariables", "slicer.util.confirmOkCancelDisplay", "slicer.util.pip_install",
     "slicer.util.arrayFromVolume", "slicer.util.arrayFromVolumeModified", "slicer.util.updateVolumeFromArray",
     "slicer.util.arrayFromSegmentBinaryLabelmap", "slicer.util.VTKObservationMixin",
@@ -24,7 +24,7 @@ SLICER = {
 SLICER_MODULES = {
     "slicer.i18n", "slicer.util", "slicer.parameterNodeWrapper", "slicer.ScriptedLoadableModule", "slicer.packaging",
 }  # fmt: skip
-SCENE = {"AddNewNodeByClass", "Clear", "GetFirstNodeByClass", "GetSingletonNode"}
+SCENE = {"AddNewNodeByClass", "Clear", "GetFirstNodeByClass", "GetSingletonNode", "IsBatchProcessing"}
 QT = {"QFileDialog", "QProcess", "QPushButton", "QTableWidgetItem", "QTimer"}
 
 

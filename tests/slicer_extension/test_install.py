@@ -75,16 +75,27 @@ def test_where_there_is_no_pip_ensure_the_user_is_asked_first(install, wanted, s
     assert got == [["no-such-package>=2.0", "numpy>=99.0"]]
 
 
-def test_where_there_is_pip_ensure_it_asks_by_itself(install, wanted, scene, monkeypatch):
+def test_where_there_is_pip_ensure_it_asks_by_itself_and_is_given_requirements_not_texts(
+    install, wanted, scene, monkeypatch
+):
+    from packaging.requirements import Requirement
     from VirtualCArmLib.errors import CArmError
 
     packaging, got = ModuleType("slicer.packaging"), []
-    packaging.pip_ensure = lambda packages, requester: got.append((packages, requester))
+
+    def load_requirements(path):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [Requirement(line) for line in lines if not line.startswith("#")]
+
+    def pip_ensure(requirements, requester):
+        got.append(([one.name for one in requirements], requester))
+
+    packaging.pip_ensure, packaging.load_requirements = pip_ensure, load_requirements
     monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
     install.install(wanted)
-    assert got == [(["no-such-package>=2.0", "numpy>=99.0"], "VirtualCArm")]
+    assert got == [(["numpy", "no-such-package", "numpy"], "VirtualCArm")]
 
-    def refuse(packages, requester):
+    def refuse(requirements, requester):
         raise RuntimeError("declined")
 
     packaging.pip_ensure = refuse

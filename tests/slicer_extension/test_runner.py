@@ -106,6 +106,19 @@ def test_cancelling_ends_the_work_and_all_it_started(started, settle, tmp_path, 
     assert told.end == (("cancelled",) if how == "cancel" else None)
 
 
+def test_after_work_that_was_abandoned_the_next_is_told_of(started, settle, tmp_path):
+    runner, told = started
+    pids = tmp_path / "pids"
+    runner.start([{"task": "linger", "pids": str(pids)}])
+    settle(lambda: pids.is_file())
+    runner.abandon()
+    settle(lambda: runner.state == "idle")
+    assert told.end is None
+    runner.start([{"task": "do", "output": "a.png"}])
+    settle(lambda: told.end is not None)
+    assert told.end == ("done", [Path("a.png")]) and told.steps[-1][0] == 0.5
+
+
 def test_one_thing_at_a_time(started, settle, tmp_path):
     runner, told = started
     runner.start([{"task": "do", "output": "a"}])

@@ -65,7 +65,7 @@ def install(requirements):
         _torch()
     rest = [one for one in gone if _name(one) != "torch"]
     if rest:
-        _packages(rest)
+        _packages(requirements, rest)
     importlib.invalidate_caches()
     return not missing(requirements)
 
@@ -91,11 +91,11 @@ def _torch():
         raise CArmError(_("Torch was not installed; the PyTorch module's log says why."))
 
 
-def _packages(packages):
-    """By pip_ensure where this Slicer has it, which asks by itself; else after asking."""
+def _packages(requirements, packages):
+    """By pip_ensure where this Slicer has it, which asks by itself, for what of the file is missing; else after asking."""
     refused = _("Nothing was installed; the Virtual C-arm waits for its packages.")
     try:
-        from slicer.packaging import pip_ensure
+        from slicer.packaging import load_requirements, pip_ensure
     except ImportError:
         ask = _("Install these Python packages into Slicer?\n\n{names}").format(names="\n".join(packages))
         if not slicer.util.confirmOkCancelDisplay(ask):
@@ -103,7 +103,7 @@ def _packages(packages):
         slicer.util.pip_install(packages)
         return
     try:
-        pip_ensure(packages, requester="VirtualCArm")
+        pip_ensure(load_requirements(requirements), requester="VirtualCArm")
     except RuntimeError as error:  # he said no
         raise CArmError(refused) from error
 

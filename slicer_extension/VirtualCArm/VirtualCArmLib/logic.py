@@ -10,8 +10,8 @@ from dataclasses import replace
 import slicer
 
 from . import aim, annotate, live, patient, plan, radiographs, shots
-from .convert import ras
-from .errors import need_core
+from .convert import grid_of, ras
+from .errors import CArmError, need_core
 from .home import held, hold, home
 from .sight import Sight
 
@@ -61,7 +61,7 @@ class CArmLogic:
         return patient.generate_request(output, **traits)
 
     def landmarks_request(self, folder):
-        """Write the patient to a folder; the request to find landmarks. `import_landmarks` afterwards."""
+        """Write the patient to a folder; the request to find landmarks. `import_found` afterwards."""
         files = self.write_patient(folder)
         return {"task": "find-landmarks", "volume": str(folder), "output": str(files[0].parent / "found.mrk.json")}
 
@@ -77,6 +77,14 @@ class CArmLogic:
         """Points from a file, made the patient's."""
         self.patient_nodes()
         return patient.import_landmarks(self.scene, path)
+
+    def import_found(self, path, ct):
+        """Points that a request found on a CT, which is the patient's or was; made his if it is."""
+        return patient.import_found(self.scene, path, ct)
+
+    def landmarks_to_place(self):
+        """The patient's points, those that are missing placed nowhere, for the user to place; what is placed stays."""
+        return patient.landmarks_to_place(self.scene, self.landmark_names())
 
     def sample_body(self, spacing=2.0, seed=None):
         """The phantom, made here and now: a few seconds."""
@@ -137,6 +145,11 @@ class CArmLogic:
                 now.isocenter if isocenter is None else isocenter,
             )
         return self.reading()
+
+    def misses(self):
+        """Whether the beam passes by the CT altogether."""
+        need_core()
+        return shots.misses(grid_of(self.patient_nodes().ct), aim.view_of(self.carm_node(), 64))
 
     def shift(self, right=0.0, anterior=0.0, superior=0.0):
         """Move the C-arm, as one moves the table the other way: RAS millimetres."""
@@ -228,9 +241,12 @@ class CArmLogic:
         return len(rows) - 1
 
     def rename_planned(self, number, name):
-        """Give a planned view another name."""
+        """Give a planned view another name; a number is put to one that others have. Raises CArmError for none."""
         rows = self.planned()
-        rows[number] = replace(plan.chosen(rows, number), name=name)
+        row, others = plan.chosen(rows, number), rows[:number] + rows[number + 1 :]
+        if not name.strip():
+            raise CArmError(f"a planned view needs a name; {row.name!r} keeps its own")
+        rows[number] = replace(row, name=plan.unlike(name.strip(), others))
         plan.write(self.scene, rows)
 
     def remove_planned(self, number):
@@ -307,6 +323,11 @@ class CArmLogic:
         need_core()
         return shots.export(node, path)
 
+    def beside_shot(self, path):
+        """What `export_shot` to a path would take the place of, besides the picture itself."""
+        need_core()
+        return shots.beside(path)
+
     def jump_to_shot(self, node):
         """Stand where a shot was taken."""
         need_core()
@@ -316,13 +337,14 @@ class CArmLogic:
         return self.reading()
 
     def batch_requests(self, folder, settings=None):
-        """Write the patient to a folder; one request to `skiagraph run` for each planned view.
+        """Write the patient to a new folder in this one; one request to `skiagraph run` for each planned view.
 
         Do them in a process of their own, and bring each `output` in by `import_shot`.
         """
         need_core()
-        made = shots.requests(folder, self.planned(), settings or shots.ShotSettings())
-        self.write_patient(folder)
+        home = shots.fresh(folder)
+        made = shots.requests(home / "patient", home, self.planned(), settings or shots.ShotSettings())
+        self.write_patient(home / "patient")
         return made
 
     def import_shot(self, path, name=None):
@@ -375,6 +397,10 @@ class CArmLogic:
     def set_bone(self, node, bone):
         """Say whether an X-ray shows bone bright or dark."""
         radiographs.set_bone(node, bone)
+
+    def bone_of(self, node):
+        """How an X-ray shows bone, bright or dark; None for a volume that is no X-ray of ours."""
+        return node.GetAttribute(radiographs.BONE)
 
     def detect(self, node, reach=None):
         """Find the landmarks on an X-ray, here and now: points on its picture, coloured by confidence."""

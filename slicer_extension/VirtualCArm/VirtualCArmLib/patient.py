@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+import vtk
 
 from .convert import ijk_to_ras, points_of, show_labels, show_landmarks, show_volume, voxels_of
 from .errors import CArmError, CoreMissing, need_core
-from .home import file_under, held, hold
+from .home import add, file_under, held, hold
 
 CT, LANDMARKS, LABELS = "ct", "landmarks", "labels"
 PICK = "pick a CT, make a phantom or generate a CT first (Patient)"
@@ -107,11 +108,14 @@ def phantom_request(folder, spacing=1.5, seed=None, sex=None, tilt=None):
     return {name: value for name, value in request.items() if value is not None}
 
 
-def generate_request(output, seed=0, sex=None, tilt=None, size=None, bone=None, girth=None, steps=None):
-    """A CT out of the generator, to a file; `size` is the millimetres between the femoral heads."""
+def generate_request(output, seed=0, sex=None, tilt=None, size=None, bone=None, girth=None, steps=None, bundle=None):
+    """A CT out of the generator, to a file; `size` is the millimetres between the femoral heads.
+
+    `bundle` is the folder of a generator trained elsewhere; that which comes with the core if not given.
+    """
     request = {
         "task": "generate-ct", "output": str(output), "seed": seed, "sex": sex, "tilt": tilt, "head_distance": size,
-        "bone": bone, "girth": girth, "steps": steps,
+        "bone": bone, "girth": girth, "steps": steps, "bundle": None if bundle is None else str(bundle),
     }  # fmt: skip
     return {name: value for name, value in request.items() if value is not None}
 
@@ -186,24 +190,58 @@ def import_landmarks(scene, path):
     need_core()
     from skiagraph.io.markups import read_landmarks
 
-    patient = patient_of(scene)
-    points = show_landmarks(scene, read_landmarks(Path(path)), f"{patient.ct.GetName()} landmarks")
-    return _take_points(scene, patient, points)
+    ct = patient_of(scene).ct
+    points = show_landmarks(scene, read_landmarks(Path(path)), f"{ct.GetName()} landmarks")
+    return _take_points(scene, ct, points)
+
+
+def import_found(scene, path, ct):
+    """Points from a file that were found on a CT in the world, made the patient's if it is his; they move with it."""
+    need_core()
+    from skiagraph.io.markups import read_landmarks
+
+    return _take_points(scene, ct, show_landmarks(scene, read_landmarks(Path(path)), "", node=_points_on(scene, ct)))
+
+
+def landmarks_to_place(scene, names):
+    """The patient's points, with those of these names that he has not, placed nowhere; a new list if he has none."""
+    ct, points = patient_of(scene).ct, held(scene, LANDMARKS)
+    if points is None:
+        points = _points_on(scene, ct)
+        points.CreateDefaultDisplayNodes()
+    known = {points.GetNthControlPointLabel(number) for number in range(points.GetNumberOfControlPoints())}
+    for name in [name for name in names if name not in {_canonical(one) for one in known}]:
+        points.UnsetNthControlPointPosition(points.AddControlPoint(vtk.vtkVector3d(0.0, 0.0, 0.0), name))
+    points.SetFixedNumberOfControlPoints(True)
+    return _take_points(scene, ct, points)
+
+
+def _canonical(name):
+    from skiagraph.anatomy import canonical
+
+    return canonical(name)
+
+
+def _points_on(scene, ct):
+    """An empty list of points that moves with a CT."""
+    points = add(scene, "vtkMRMLMarkupsFiducialNode", f"{ct.GetName()} landmarks")
+    points.SetAndObserveTransformNodeID(ct.GetTransformNodeID())
+    return points
 
 
 def find_landmarks(scene, labels):
     """The 14 landmarks on the patient's labelled hip bones; each says how far off it may be."""
     from skiagraph.bodies.annotation import WANTED, annotate
 
-    patient = patient_of(scene)
+    ct = patient_of(scene).ct
     if labels is None:
         raise CArmError(f"landmarks are found on labelled hip bones; {WANTED}")
     found = annotate(labels)
-    points = show_landmarks(scene, found.supported, f"{patient.ct.GetName()} landmarks", found.words)
-    return _take_points(scene, patient, points)
+    return _take_points(scene, ct, show_landmarks(scene, found.supported, "", found.words, _points_on(scene, ct)))
 
 
-def _take_points(scene, patient, points):
-    file_under(scene, points, patient.ct)
-    hold(scene, LANDMARKS, points)
+def _take_points(scene, ct, points):
+    file_under(scene, points, ct)
+    if ct is held(scene, CT):
+        hold(scene, LANDMARKS, points)
     return points

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import qt
+from slicer.i18n import tr as _
 
 IDLE, RUNNING, CANCELLING = "idle", "running", "cancelling"
 PATIENCE = 8000
@@ -30,6 +31,7 @@ class Runner:
         self._core = str(core)
         self._progress, self._done, self._failed, self._cancelled = progress, done, failed, cancelled
         self._process = self._before = None
+        self._abandoned = False
         self._force = qt.QTimer()
         self._force.setSingleShot(True)
         self._force.setInterval(PATIENCE)
@@ -40,8 +42,8 @@ class Runner:
         if self.state != IDLE:
             raise RuntimeError("one thing at a time: the runner is busy")
         self._waiting, self._all, self._files = list(requests), len(requests), []
-        self.state = RUNNING
-        self._progress(0.0, "starting")
+        self.state, self._abandoned = RUNNING, False
+        self._progress(0.0, _("starting"))
         self._next()
 
     def cancel(self):
@@ -49,7 +51,7 @@ class Runner:
         if self.state != RUNNING:
             return
         self.state = CANCELLING
-        self._progress(None, "ending")
+        self._progress(None, _("ending"))
         self._process.closeWriteChannel()
         self._force.start()
 
@@ -57,8 +59,7 @@ class Runner:
         """End it now and tell nobody: the scene or the application is going."""
         if self.state == IDLE:
             return
-        self._progress = self._done = self._failed = self._cancelled = lambda *_: None
-        self.state = CANCELLING
+        self.state, self._abandoned = CANCELLING, True
         self._process.closeWriteChannel()
         if not self._process.waitForFinished(PATIENCE // 4):
             self._end_by_force()
@@ -93,7 +94,9 @@ class Runner:
             elif "done" in told and self.state == RUNNING:
                 before = self._all - len(self._waiting) - 1
                 here = told["done"] / max(1, told["total"])
-                words = f"{before + 1} of {self._all}: {told['doing']}" if self._all > 1 else str(told["doing"])
+                words = str(told["doing"])
+                if self._all > 1:
+                    words = _("{number} of {all}: {doing}").format(number=before + 1, all=self._all, doing=words)
                 self._progress((before + here) / self._all, words)
 
     def _hear(self):
@@ -101,7 +104,9 @@ class Runner:
 
     def _broke(self, error):
         if error == qt.QProcess.FailedToStart:
-            self._finish(self._failed, f"cannot start {python()}; is Slicer's installation complete?")
+            self._finish(
+                self._failed, _("cannot start {python}; is Slicer's installation complete?").format(python=python())
+            )
 
     def _ended(self, code, status):
         self._read()
@@ -121,7 +126,8 @@ class Runner:
         self._force.stop()
         Path(self._request).unlink(missing_ok=True)
         self.state, self._waiting = IDLE, []
-        tell(*what)
+        if not self._abandoned:
+            tell(*what)
 
     def _end_by_force(self):
         self._end_group()
@@ -149,5 +155,7 @@ def _why(said, code):
     """What the core said in its last line, as it says what the user can put right in one."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     ours = [line for line in lines if line.startswith("skiagraph: ") and not line.startswith("skiagraph: note: ")]
-    last = ours[-1][len("skiagraph: ") :] if ours else lines[-1] if lines else "it said nothing"
-    return last if ours else f"the work ended with code {code}: {last}"
+    if ours:
+        return ours[-1][len("skiagraph: ") :]
+    last = lines[-1] if lines else _("it said nothing")
+    return _("the work ended with code {code}: {last}").format(code=code, last=last)

@@ -6,6 +6,7 @@ picture was made of, the landmarks on the panel, and a mask of each structure. T
 
 import json
 from dataclasses import dataclass, fields, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Optional
 
@@ -110,7 +111,8 @@ def take(scene, carm, view, phantom, labels, landmarks, settings, renderer):
     from skiagraph.tasks.shot import collimated, shoot, window_of
 
     window = window_of(view, settings.collimation)
-    _refuse_missing(phantom.grid, view)
+    if misses(phantom.grid, view):
+        raise CArmError("the beam misses the CT; aim at the patient, at a standard view for one")
     body = Scene((phantom,), () if labels is None else (labels,), landmarks)
     if settings.tool is not None:
         body = _with_tool(body, held(scene, "tool"), settings)
@@ -122,12 +124,12 @@ def take(scene, carm, view, phantom, labels, landmarks, settings, renderer):
     return collimated(shot, window) if any(settings.collimation) else shot
 
 
-def _refuse_missing(grid, view):
+def misses(grid, view):
+    """Whether the beam of a view passes by a lattice altogether."""
     from skiagraph.drr.sliced import shadow_of
 
     rows, columns = shadow_of(grid, view)
-    if rows.stop <= rows.start or columns.stop <= columns.start:
-        raise CArmError("the beam misses the CT; aim at the patient, at a standard view for one")
+    return rows.stop <= rows.start or columns.stop <= columns.start
 
 
 def _with_tool(scene, node, settings):
@@ -203,9 +205,8 @@ def show(scene, shot, name, ct=None):
     image = add(scene, "vtkMRMLScalarVolumeNode", name)
     show_picture(image, shot.shown.numpy(), shot.view)
     live.windowed(image)
-    image.SetAttribute(NUMBER, str(1 + max((int(node.GetAttribute(NUMBER)) for node in nodes(scene)), default=0)))
+    # Not hidden from editors: what is hidden, Slicer's Save dialog does not save.
     measured = add(scene, "vtkMRMLScalarVolumeNode", f"{image.GetName()} transmission")
-    measured.SetHideFromEditors(True)
     show_picture(measured, shot.transmission.numpy(), shot.view)
     image.SetNodeReferenceID(TRANSMISSION, measured.GetID())
     points = _show_points(scene, shot.record.keypoints, shot.view, f"{image.GetName()} landmarks")
@@ -219,9 +220,11 @@ def show(scene, shot, name, ct=None):
     for role, node in ((LANDMARKS, points), (MASKS, masks)):
         if node is not None:
             image.SetNodeReferenceID(role, node.GetID())
-            file_under(scene, node, image)
+    for node in (measured, points, masks):
+        file_under(scene, node, image)
     if ct is not None:
         image.SetNodeReferenceID("VirtualCArm.ct", ct.GetID())
+    image.SetAttribute(NUMBER, str(1 + max((_number(node) for node in nodes(scene)), default=0)))
     image.SetAttribute(RECORD, json.dumps(as_json(shot.record)))
     return image
 
@@ -246,8 +249,11 @@ def nodes(scene):
     found = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
     found.UnRegister(None)
     every = [found.GetItemAsObject(number) for number in range(found.GetNumberOfItems())]
-    shots = [node for node in every if node.GetAttribute(RECORD) or node.GetAttribute(NUMBER)]
-    return sorted(shots, key=lambda node: int(node.GetAttribute(NUMBER) or 0))
+    return sorted((node for node in every if node.GetAttribute(RECORD)), key=_number)
+
+
+def _number(node):
+    return int(node.GetAttribute(NUMBER) or 0)
 
 
 def record_of(node):
@@ -304,10 +310,13 @@ def _texts(row):
 
 
 def delete(scene, node):
-    """Take a shot and all that hangs from it out of a scene."""
+    """Take a shot and all that hangs from it, but from no copy of it, out of a scene."""
     record_of(node)
+    others = [other for other in nodes(scene) if other is not node]
     for role in (TRANSMISSION, LANDMARKS, MASKS):
-        drop(scene, node.GetNodeReference(role))
+        part = node.GetNodeReference(role)
+        if all(other.GetNodeReference(role) is not part for other in others):
+            drop(scene, part)
     drop(scene, node)
 
 
@@ -320,6 +329,14 @@ def export(node, path):
 
     shot = shot_of(node)
     return save(shot, Path(path), kvp=shot.record.extra.get("kvp"))
+
+
+def beside(path):
+    """What stands where the labels of a shot would go that is exported to a path."""
+    from skiagraph.tasks import shot
+
+    return [one for one in (shot.beside(path, ".json"), shot.beside(path, ".mrk.json"), shot.masks_folder(path))
+            if one.exists()]  # fmt: skip
 
 
 def shot_of(node):
@@ -383,8 +400,14 @@ def import_shot(scene, path, name=None):
     return show(scene, shot, name or stem_of(path))
 
 
-def requests(folder, rows, settings):
-    """A request to `skiagraph run` for each planned view, of the patient in a folder: `.nrrd` files beside him.
+def fresh(folder):
+    """A folder for X-rays in another, where there is none yet: what somebody put there stays."""
+    names = (f"xrays_{number}" if number > 1 else "xrays" for number in count(1))
+    return next(Path(folder) / name for name in names if not (Path(folder) / name).exists())
+
+
+def requests(patient, folder, rows, settings):
+    """A request to `skiagraph run` for each planned view, of the patient in a folder: `.nrrd` files in another.
 
     Raises CArmError if there is no view, GeometryError for one out of reach, DataError for settings that do not fit.
     """
@@ -400,7 +423,7 @@ def requests(folder, rows, settings):
         target = view.source + carm.source_to_isocenter * view.normal
         made.append(
             _request(
-                settings, folder, Path(folder) / "shots" / f"{number:03d}_{plan.tidy_name(row.name)}.nrrd",
+                settings, patient, Path(folder) / f"{number:03d}_{plan.tidy_name(row.name)}.nrrd",
                 primary=row.primary, secondary=row.secondary, roll=row.roll, target=target.tolist(),
                 device=row.device, side=row.side,
             )

@@ -78,9 +78,20 @@ def _scalars(image):
 
 def _content(node):
     if node.IsA("vtkMRMLSegmentationNode"):
-        return node.GetSegmentation().GetMTime()
+        segmentation = node.GetSegmentation()
+        every = [segmentation.GetNthSegment(number) for number in range(segmentation.GetNumberOfSegments())]
+        source = segmentation.GetSourceRepresentationName()
+        return tuple((one.GetName(), _changed(one.GetRepresentation(source))) for one in every)
     table = node.GetDisplayNode().GetColorNode() if node.GetDisplayNode() is not None else None
     return node.GetImageData().GetMTime() if node.GetImageData() else 0, table.GetMTime() if table is not None else 0
+
+
+def _changed(representation):
+    """What changes whenever a segment is painted; its segmentation does not say so."""
+    if representation is None:
+        return 0
+    scalars = representation.GetPointData().GetScalars()
+    return representation.GetMTime(), 0 if scalars is None else scalars.GetMTime()
 
 
 def _relative(ct, node):

@@ -69,6 +69,24 @@ def test_a_changed_voxel_is_noticed(logic, ball):
     assert np.abs(convert.voxels_of(logic.fluoro(64).image) - first).max() > 0.1
 
 
+def test_a_segment_painted_over_or_renamed_is_noticed(logic, patient):
+    logic.aim(view="ap")
+    before = convert.voxels_of(logic.still(96).outlines).copy()
+    segmentation = patient.labels.GetSegmentation()
+    femur = segmentation.GetSegmentIdBySegmentName("left_femur")
+    painted = slicer.vtkOrientedImageData()
+    painted.DeepCopy(segmentation.GetSegment(femur).GetRepresentation("Binary labelmap"))
+    painted.GetPointData().GetScalars().Fill(0)
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        painted, patient.labels, femur, slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
+    )
+    after = convert.voxels_of(logic.still(96).outlines)
+    assert (before == 5).any() and not (after == 5).any(), "the femur was painted away"
+    segmentation.GetSegment(segmentation.GetSegmentIdBySegmentName("right_femur")).SetName("cement")
+    names = logic.still(96).outlines.GetDisplayNode().GetColorNode()
+    assert "right_femur" not in [names.GetColorName(n) for n in range(names.GetNumberOfColors())]
+
+
 def shown(scene, image) -> tuple[np.ndarray, object]:
     """What a slice view shows of a picture, rows from the top, and the view's node."""
     logic = slicer.vtkMRMLSliceLogic()

@@ -100,6 +100,53 @@ def test_landmarks_found_say_how_sure_they_are_and_lie_near_the_truth(logic, pat
         logic.find_landmarks()
 
 
+def moved(scene, nodes, by=(30.0, 0.0, -12.0)):
+    """Put nodes under a transform of their own."""
+    above = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "bed")
+    shift = vtk.vtkTransform()
+    shift.Translate(*by)
+    above.SetMatrixTransformToParent(shift.GetMatrix())
+    for node in nodes:
+        node.SetAndObserveTransformNodeID(above.GetID())
+    return above
+
+
+def test_landmarks_found_on_a_ct_that_was_moved_move_with_it(logic, scene, patient):
+    found = logic.find_landmarks()
+    names, before = convert.points_of(found)
+    logic.set_patient(patient.ct, None, patient.labels)
+    above = moved(scene, (patient.ct, patient.labels))
+    again = logic.find_landmarks()
+    assert convert.points_of(again)[0] == names
+    np.testing.assert_allclose(convert.points_of(again)[1], before + [30.0, 0.0, -12.0], atol=1e-3)
+    above.SetMatrixTransformToParent(vtk.vtkMatrix4x4())
+    np.testing.assert_allclose(convert.points_of(again)[1], before, atol=1e-3)
+
+
+def test_landmarks_found_on_one_ct_are_not_made_those_of_another(logic, scene, patient, phantom, tmp_path):
+    from skiagraph.io.markups import write_landmarks
+
+    write_landmarks(tmp_path / "found.mrk.json", phantom.landmarks)
+    other = convert.show_volume(scene, phantom.volume, "another")
+    logic.set_patient(other)
+    points = logic.import_found(tmp_path / "found.mrk.json", patient.ct)
+    assert logic.patient_nodes().landmarks is None and points.GetNumberOfControlPoints() == 14
+    assert logic.import_found(tmp_path / "found.mrk.json", other) is logic.patient_nodes().landmarks
+
+
+def test_placing_landmarks_keeps_those_there_are_and_asks_for_the_rest(logic, scene, patient):
+    points = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "some")
+    points.AddControlPointWorld(vtk.vtkVector3d(80.0, 1.0, 2.0), "left_femoral_head")
+    logic.set_patient(patient.ct, points, patient.labels)
+    assert logic.landmarks_to_place() is points
+    assert points.GetNumberOfControlPoints() == 14 and points.GetNumberOfDefinedControlPoints() == 1
+    assert convert.points_of(points)[0] == ["left_femoral_head"]
+    assert points.GetFixedNumberOfControlPoints(), "a click too many places no fifteenth"
+    assert logic.landmarks_to_place().GetNumberOfControlPoints() == 14
+    logic.set_patient(patient.ct)
+    assert logic.landmarks_to_place().GetNumberOfControlPoints() == 14
+
+
 def test_a_closed_scene_leaves_nobody_behind_and_the_next_one_is_as_new(logic, scene, phantom, patient):
     logic.still(32)
     logic.add_planned()

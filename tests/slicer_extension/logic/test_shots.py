@@ -8,6 +8,7 @@ import torch
 
 pytest.importorskip("slicer_core", reason="no slicer-core; make test-slicer runs these tests")
 
+import slicer
 import vtk
 from VirtualCArmLib import convert, shots
 from VirtualCArmLib.errors import CArmError
@@ -157,6 +158,36 @@ def test_a_deleted_shot_takes_along_what_hangs_from_it_and_no_more(logic, scene,
         logic.delete_shot(patient.ct)
 
 
+def test_what_a_shot_is_made_of_is_offered_to_be_saved(logic, scene, patient):
+    """Slicer's Save dialog leaves out what is hidden from editors."""
+    logic.aim(view="ap")
+    node = logic.shoot(columns=32)
+    for role in (shots.TRANSMISSION, shots.LANDMARKS, shots.MASKS):
+        part = node.GetNodeReference(role)
+        assert part.GetSaveWithScene() and not part.GetHideFromEditors(), role
+
+
+def test_a_copy_of_a_shot_is_deleted_alone(logic, scene, patient):
+    logic.aim(view="ap")
+    node = logic.shoot(columns=32)
+    twin = slicer.vtkSlicerVolumesLogic.CloneVolume(scene, node, "twin")
+    twin.CopyReferences(node)
+    for name in node.GetAttributeNames():
+        twin.SetAttribute(name, node.GetAttribute(name))
+    logic.delete_shot(twin)
+    assert shots.shot_of(node).projection is not None and logic.shots()[0].landmarks is not None
+
+
+def test_what_stands_beside_an_export_is_named_before_it_is_replaced(logic, patient, tmp_path):
+    logic.aim(view="ap")
+    node = logic.shoot(columns=32)
+    assert logic.beside_shot(tmp_path / "ap.png") == []
+    (tmp_path / "ap.mrk.json").write_text("somebody's points", encoding="utf-8")
+    assert [file.name for file in logic.beside_shot(tmp_path / "ap.png")] == ["ap.mrk.json"]
+    logic.export_shot(node, tmp_path / "ap.png")
+    assert {file.name for file in logic.beside_shot(tmp_path / "ap.dcm")} == {"ap.json", "ap.mrk.json", "ap_masks"}
+
+
 def test_a_shot_whose_measurement_was_deleted_says_so(logic, scene, patient, tmp_path):
     logic.aim(view="ap")
     node = logic.shoot(columns=32)
@@ -194,6 +225,19 @@ def test_a_batch_of_the_planned_views_is_what_would_have_been_shot(logic, patien
     torch.testing.assert_close(there.transmission, here.transmission, atol=2e-3, rtol=0)
     assert set(there.projection.names) == set(here.projection.names)
     assert node.GetName() == "001_inlet"
+
+
+def test_a_batch_takes_the_place_of_no_file(logic, patient, tmp_path):
+    """Not of somebody's own ct.nii.gz in the folder he picks, nor of an earlier batch."""
+    (tmp_path / "ct.nii.gz").write_bytes(b"mine")
+    logic.aim(view="ap")
+    logic.add_planned("ap")
+    settings = shots.ShotSettings(columns=32, fidelity="naive")
+    (first,), (second,) = (logic.batch_requests(tmp_path, settings) for _ in range(2))
+    assert (tmp_path / "ct.nii.gz").read_bytes() == b"mine"
+    assert first["output"] == str(tmp_path / "xrays" / "001_ap.nrrd")
+    assert second["output"] == str(tmp_path / "xrays_2" / "001_ap.nrrd")
+    assert (tmp_path / "xrays_2" / "patient" / "ct.nii.gz").is_file()
 
 
 def test_a_batch_that_cannot_be_says_so_before_anything_is_written(logic, patient, tmp_path):

@@ -25,6 +25,12 @@ answers: list[bool] = []
 """What he says to the next questions; yes once they are used up."""
 
 
+FOUR_UP = '<layout type="vertical">' + "".join(
+    f'<item><view class="vtkMRMLSliceNode" singletontag="{name}"/></item>' for name in ("Red", "Green", "Yellow")
+) + '<item><view class="vtkMRMLViewNode" singletontag="1"/></item></layout>'  # fmt: skip
+"""The application's own arrangement."""
+
+
 class Settings:
     """The user's settings, forgotten at the end."""
 
@@ -67,6 +73,7 @@ class LayoutManager:
         if not self._node().IsLayoutDescription(number):
             raise ValueError(f"no layout {number}")
         self.layout = number
+        self._node().SetViewArrangement(number)
         for view in ElementTree.fromstring(self._node().GetLayoutDescription(number)).iter("view"):
             kind, tag = view.get("class"), view.get("singletontag")
             if kind == "vtkMRMLSliceNode":
@@ -117,6 +124,7 @@ class LayoutManager:
             logic.SetMRMLScene(None)
         self._logic.GetSliceLogics().RemoveAllItems()
         self._slices.clear()
+        self.layout = 0
 
 
 class Application:
@@ -144,6 +152,7 @@ class Application:
         self._settings = Settings()
         self._folder = tempfile.TemporaryDirectory(prefix="Slicer-")
         self.temporaryPath = self._folder.name
+        self.started = []
 
     def furnish(self):
         """The nodes that an application's scene has from the beginning."""
@@ -152,6 +161,9 @@ class Application:
                 slicer.mrmlScene.AddNewNodeByClass(kind)
         self._colors.AddDefaultColorNodes()
         self._layouts.forget()
+        layouts, four_up = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode"), 3
+        if not layouts.IsLayoutDescription(four_up):
+            layouts.AddLayoutDescription(four_up, FOUR_UP)
 
     def processEvents(self):
         self.qt.processEvents()
@@ -168,6 +180,7 @@ class Application:
     def connect(self, signature, slot):
         if signature != "startupCompleted()":
             raise ValueError(f"slicer.app has no signal {signature} here")
+        self.started.append(slot)
 
     def testingEnabled(self):
         return True
@@ -245,9 +258,7 @@ def install():
     sys.modules["ctk"] = ctk
     slicer.mrmlScene = slicer.mrmlScene if hasattr(slicer, "mrmlScene") else slicer.vtkMRMLScene()
     slicer.app = Application()
-    slicer.modules = SimpleNamespace(
-        plots=SimpleNamespace(logic=lambda: Plots()), markups=SimpleNamespace(logic=lambda: Markups())
-    )
+    slicer.modules = SimpleNamespace(markups=SimpleNamespace(logic=lambda: Markups()))
     slicer.qMRMLNodeComboBox, slicer.qMRMLWidget = class_for(qMRMLNodeComboBox), class_for(qMRMLWidget)
     _module(
         "ScriptedLoadableModule", **{kind.__name__: kind for kind in BASES}, __all__=[kind.__name__ for kind in BASES]
@@ -266,15 +277,6 @@ def install():
 
 
 BASES = (ScriptedLoadableModule, ScriptedLoadableModuleWidget, ScriptedLoadableModuleLogic, ScriptedLoadableModuleTest)
-
-
-class Plots:
-    """The logic of the plots module: shows a chart in the layout's plot view."""
-
-    def ShowChartInLayout(self, chart):
-        view = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLPlotViewNode")
-        if view is not None:
-            view.SetPlotChartNodeID(chart.GetID())
 
 
 class Markups:

@@ -53,7 +53,8 @@ def parameterNodeWrapper(cls):
         self.parameterNode = node
         self._ties = {}
 
-    methods = {"__init__": __init__, "connectGui": _connect, "disconnectGui": _disconnect}
+    methods = {"__init__": __init__, "connectParametersToGui": _connect, "disconnectGui": _disconnect}
+    methods["connectGui"] = _connect_by_property
     for name in ("AddObserver", "RemoveObserver", "HasObserver", "StartModify", "EndModify", "Modified"):
         methods[name] = lambda self, *given, _name=name: getattr(self.parameterNode, _name)(*given)
     for name, method in methods.items():
@@ -101,15 +102,19 @@ class Field:
         node.SetParameter(self.name, json.dumps(value))
 
 
-def _connect(self, gui):
-    """Tie every widget of `gui` with a property SlicerParameterName to its field; a number for `disconnectGui`."""
-    tied = []
-    for widget in vars(gui).values():
-        name = widget._it.property("SlicerParameterName") if isinstance(widget, Wrapped) else None
-        if name:
-            if name not in self._fields:
-                raise ValueError(f"{widget.name} is tied to {name}, which is no parameter")
-            tied.append(Tie(self, self._fields[name], widget))
+def _connect_by_property(self, gui):
+    """Tie every widget of `gui` with a property SlicerParameterName; as Slicer's, it gives nothing to undo it by."""
+    named = {widget._it.property("SlicerParameterName"): widget for widget in vars(gui).values()
+             if isinstance(widget, Wrapped)}  # fmt: skip
+    _connect(self, {name: widget for name, widget in named.items() if name})
+
+
+def _connect(self, widgets):
+    """Tie widgets to the fields they are given for; a number for `disconnectGui`."""
+    strange = set(widgets) - set(self._fields)
+    if strange:
+        raise ValueError(f"no parameter is called {', '.join(strange)}")
+    tied = [Tie(self, self._fields[name], widget) for name, widget in widgets.items()]
     tag = len(self._ties) + 1
     ours = [tie.update for tie in tied]
     self._ties[tag] = (
@@ -120,6 +125,8 @@ def _connect(self, gui):
 
 
 def _disconnect(self, tag):
+    if tag not in self._ties:
+        return  # as Slicer's: silently
     tied, observer = self._ties.pop(tag)
     self.parameterNode.RemoveObserver(observer)
     for tie in tied:

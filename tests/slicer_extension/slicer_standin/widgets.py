@@ -121,6 +121,7 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
     """The nodes of a scene that are of some classes; it follows the scene."""
 
     currentNodeChanged = Signal(object)
+    nodeAddedByUser = Signal(object)
 
     def __init__(self, parent=None):
         super().__init__(parent)
@@ -180,6 +181,13 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
             if self._scene is not None and self.currentNodeID_()
             else None
         )
+
+    def addNode(self):
+        """What the entry *Create new* does."""
+        node = self._scene.AddNewNodeByClass(self._kinds[0])
+        self.setCurrentNode(node)
+        self.nodeAddedByUser.emit(node)
+        return node
 
     def setCurrentNode(self, node):
         if node is not None and not isinstance(node, vtk.vtkObject):

@@ -7,7 +7,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..layouts import AIM, XRAY_VIEW
-from .panel import Panel, set_quietly, take_choices
+from ..errors import CArmError
+from .panel import Follower, Panel, set_quietly, take_choices
 from .shoot import show_points_of
 
 REST = 350
@@ -25,14 +26,17 @@ class AimPanel(Panel):
     def connect(self):
         """Sliders and buttons to the C-arm, and the C-arm back to them."""
         ui = self.ui
-        self._watched, self._buttons, self._shown = None, {}, ()
+        self._buttons, self._shown, self._drawn = {}, (), None
+        self._watched = Follower(self.widget, self._changed)
         self._moved, self._rest = self._timer(0, self._follow), self._timer(REST, self._still)
         ui.deviceSelector.connect("currentIndexChanged(int)", self._device)
         ui.sideSelector.connect("currentIndexChanged(int)", self._device)
-        for slider in (ui.primarySlider, ui.secondarySlider, ui.rollSlider):
-            slider.connect("valueChanged(double)", self._turn)
-        for spin in (ui.rightSpin, ui.anteriorSpin, ui.superiorSpin):
-            spin.connect("valueChanged(double)", self._shift)
+        ui.primarySlider.connect("valueChanged(double)", lambda value: self._turn(primary=value))
+        ui.secondarySlider.connect("valueChanged(double)", lambda value: self._turn(secondary=value))
+        ui.rollSlider.connect("valueChanged(double)", lambda value: self._turn(roll=value))
+        ui.rightSpin.connect("valueChanged(double)", lambda value: self._shift(0, value))
+        ui.anteriorSpin.connect("valueChanged(double)", lambda value: self._shift(1, value))
+        ui.superiorSpin.connect("valueChanged(double)", lambda value: self._shift(2, value))
         ui.liveBox.connect("toggled(bool)", self._live)
         ui.carmBox.connect("toggled(bool)", self._draw)
         ui.dragBox.connect("toggled(bool)", self._drag)
@@ -58,11 +62,17 @@ class AimPanel(Panel):
         self._offer(self.logic.standard_views() if has_ct else [])
         self.widget.allow(self.ui.liveBox, "" if has_ct else _("Pick a CT in the Patient tab first."))
 
+    def follow(self):
+        """The live X-ray follows in every tab."""
+        if self.ui.liveBox.checked:
+            self._watch()
+
     def let_go(self):
         """No picture follows a C-arm that is going."""
         self._moved.stop()
         self._rest.stop()
-        self._unwatch()
+        self._watched.follow([])
+        self._drawn = None
         for box in (self.ui.liveBox, self.ui.dragBox):
             box.blockSignals(True)
             box.checked = False
@@ -77,16 +87,17 @@ class AimPanel(Panel):
 
     # From the hand to the C-arm
 
-    def _turn(self, value):
+    def _turn(self, **angle):
+        """Turn one angle; the sliders round the others, the C-arm does not."""
         with self.widget.telling():
-            ui = self.ui
-            self.logic.aim(primary=ui.primarySlider.value, secondary=ui.secondarySlider.value, roll=ui.rollSlider.value)
+            self.logic.aim(**angle)
             self.went()
 
-    def _shift(self, value):
+    def _shift(self, axis, value):
         with self.widget.telling():
-            ui = self.ui
-            self.logic.aim(isocenter=(ui.rightSpin.value, ui.anteriorSpin.value, ui.superiorSpin.value))
+            isocenter = list(self.logic.reading().isocenter)
+            isocenter[axis] = value
+            self.logic.aim(isocenter=tuple(isocenter))
             self.went()
 
     def _device(self, number):
@@ -112,33 +123,30 @@ class AimPanel(Panel):
 
     def _draw(self, wanted):
         if self.widget.parameters is not None:
-            with self.widget.telling(keep=True):
+            with self.widget.telling("the C-arm"):
                 self.logic.draw_carm(wanted)
 
     # From the C-arm to the eye
 
     def _watch(self):
-        node = self.logic.carm_node()
-        if node is not self._watched:
-            self._unwatch()
-            self._watched = node
-            self.widget.addObserver(node, slicer.vtkMRMLTransformNode.TransformModifiedEvent, self._carm_moved)
+        """Follow the C-arm and all that it sees."""
+        carm, p = self.logic.carm_node(), self.widget.parameters
+        moved = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
+        placed = slicer.vtkMRMLMarkupsNode.PointModifiedEvent
+        seen = [(p.ct, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent), (p.landmarks, placed), (p.corridor, placed)]
+        if self._watched.follow([(node, moved) for node in (carm, p.ct, p.landmarks, p.corridor)] + seen):
+            self._moved.start()
+        if carm is not self._drawn:
+            self._drawn = carm
             self._draw(self.ui.carmBox.checked)
 
-    def _unwatch(self):
-        if self._watched is not None:
-            self.widget.removeObserver(
-                self._watched, slicer.vtkMRMLTransformNode.TransformModifiedEvent, self._carm_moved
-            )
-        self._watched = None
-
-    def _carm_moved(self, caller, event):
+    def _changed(self, caller, event):
         self._moved.start()
 
     def _follow(self):
-        if self.widget.parameters is None or self._watched is None:
+        if self.widget.parameters is None or self._drawn is None:
             return
-        with self.widget.telling(keep=True):
+        with self.widget.telling("the live X-ray"):
             self._show(self.logic.reading())
             if self.ui.liveBox.checked:
                 self._picture(self.logic.fluoro, QUICK)
@@ -146,10 +154,12 @@ class AimPanel(Panel):
 
     def _still(self):
         if self.widget.parameters is not None and self.ui.liveBox.checked:
-            with self.widget.telling(keep=True):
+            with self.widget.telling("the live X-ray"):
                 self._picture(self.logic.still, FULL)
 
     def _picture(self, take, columns):
+        if self.logic.misses():
+            raise CArmError(_("The beam misses the CT; press a standard view to aim at the patient."))
         began = time.perf_counter()
         nodes = take(columns)
         for node in (nodes.landmarks, nodes.corridor):
@@ -168,8 +178,10 @@ class AimPanel(Panel):
         with self.widget.telling():
             if wanted:
                 self._watch()
-                if self.widget.views.slice(XRAY_VIEW) is None:
+                if not self.widget.views.shown(XRAY_VIEW):
                     self.widget.views.arrange(AIM)
+                if self.logic.misses():  # it stands where it was made, or where another patient lay
+                    self.logic.aim(view="ap")
                 show_points_of(self.logic.shots(), None)
                 self._follow()
             else:

@@ -17,6 +17,9 @@ class Panel:
     def refresh(self):
         """Show how things are."""
 
+    def follow(self):
+        """Follow what the scene now holds, whichever tab is seen."""
+
     def let_go(self):
         """The scene is going."""
 
@@ -46,9 +49,30 @@ class Panel:
             selector.setCurrentNode(node)
 
 
-def fill(table, titles, rows, keep=None):
-    """Put texts into a table; the selected row stays selected, or `keep` is."""
-    selected = table.currentRow() if keep is None else keep
+class Follower:
+    """Has an action called at events of nodes, of others as time goes by: `follow([(node, event), ...])`."""
+
+    def __init__(self, widget, action):
+        self._widget, self._action, self._pairs = widget, action, []
+
+    def follow(self, pairs):
+        """Follow these and no others; whether that is something new. No node is nothing to follow."""
+        pairs = [pair for pair in pairs if pair[0] is not None]
+        for node, event in [pair for pair in self._pairs if pair not in pairs]:
+            self._widget.removeObserver(node, event, self._action)
+        for node, event in [pair for pair in pairs if pair not in self._pairs]:
+            self._widget.addObserver(node, event, self._action)
+        new = pairs != self._pairs
+        self._pairs = pairs
+        return new
+
+
+def fill(table, titles, rows):
+    """Put texts into a table; the selected row stays selected, and what is the same stays as it is."""
+    rows = [[str(text) for text in row] for row in rows]
+    if rows and rows == _texts(table):
+        return
+    selected = table.currentRow()
     table.blockSignals(True)
     table.clear()
     table.setColumnCount(len(titles))
@@ -57,7 +81,7 @@ def fill(table, titles, rows, keep=None):
     table.verticalHeader().visible = False
     for number, row in enumerate(rows):
         for column, text in enumerate(row):
-            table.setItem(number, column, qt.QTableWidgetItem(str(text)))
+            table.setItem(number, column, qt.QTableWidgetItem(text))
     table.blockSignals(False)
     header = table.horizontalHeader()
     header.stretchLastSection = False
@@ -65,6 +89,12 @@ def fill(table, titles, rows, keep=None):
     header.stretchLastSection = True
     if rows and selected >= 0:
         table.setCurrentCell(min(selected, len(rows) - 1), 0)
+
+
+def _texts(table):
+    """What a table says."""
+    items = [[table.item(row, column) for column in range(table.columnCount)] for row in range(table.rowCount)]
+    return [["" if item is None else item.text() for item in row] for row in items]
 
 
 def take_choices(combo, pairs, current):

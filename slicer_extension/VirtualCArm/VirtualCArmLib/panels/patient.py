@@ -3,8 +3,9 @@
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import CArmError
 from ..parameters import ANYBODY
-from .panel import Panel
+from .panel import Follower, Panel, exists
 
 
 class PatientPanel(Panel):
@@ -12,12 +13,19 @@ class PatientPanel(Panel):
 
     def connect(self):
         """Selectors, and what fills them."""
+        self._points = Follower(self.widget, self.widget.later)
         self.role(self.ui.labelsSelector, "labels")
         self.on(self.ui.loadLandmarksButton, self._load)
         self.on(self.ui.placeLandmarksButton, self._place)
         self.on(self.ui.findLandmarksButton, self._find)
         self.on(self.ui.sampleButton, self._sample)
         self.on(self.ui.generateButton, self._generate)
+
+    def follow(self):
+        """Landmarks that are placed change what is missing."""
+        node, kind = self.widget.parameters.landmarks, slicer.vtkMRMLMarkupsNode
+        placed = (kind.PointPositionDefinedEvent, kind.PointPositionUndefinedEvent, kind.PointRemovedEvent)
+        self._points.follow([(node, event) for event in (*placed, kind.PointEndInteractionEvent)])
 
     def refresh(self):
         """What is missing, in words."""
@@ -39,30 +47,44 @@ class PatientPanel(Panel):
             notes = self.logic.check_patient() or [_("All is there: standard views are planned from the pelvis.")]
         self.ui.patientNotes.text = "\n".join(f"• {note}" for note in notes)
 
+    def let_go(self):
+        """The landmarks go with the scene."""
+        self._points.follow([])
+
     def _load(self):
         path = self.widget.file_to_open(_("Landmarks"), _("Points (*.mrk.json *.fcsv *.json)"))
         if path is not None:
             self.logic.import_landmarks(path)
 
     def _place(self):
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", _("Landmarks"))
-        node.CreateDefaultDisplayNodes()
-        for name in self.logic.landmark_names():
-            node.UnsetNthControlPointPosition(node.AddControlPoint([0.0, 0.0, 0.0], name))
-        self.widget.parameters.landmarks = node
-        markups = slicer.modules.markups.logic()
-        markups.SetActiveList(node)
-        markups.StartPlaceMode(True)
-        self.widget.say(_("Click the landmarks in the views, one after another; right-click to stop."))
+        node = self.logic.landmarks_to_place()
+        missing = node.GetNumberOfControlPoints() - node.GetNumberOfDefinedControlPoints()
+        if not missing:
+            self.widget.say(_("All landmarks are placed; drag those that are wrong."))
+            return
+        self.widget.place(node, persistent=True)
+        self.widget.say(
+            _("Click {count} landmarks in the views, in the order of the list in Markups; right-click to stop.").format(
+                count=missing
+            )
+        )
 
     def _find(self):
         folder = self.widget.folder_for_work()
-        request = self.logic.landmarks_request(folder)
-        self.widget.run([request], lambda files: self._found(request["output"]))
+        with slicer.util.WaitCursor():
+            request = self.logic.landmarks_request(folder)
+        ct = self.widget.parameters.ct
+        self.widget.run([request], lambda files: self._found(request["output"], ct))
 
-    def _found(self, path):
-        self.logic.import_landmarks(path)
-        self.widget.say(_("Landmarks were found; hover over one in Markups to read how far off it may be."))
+    def _found(self, path, ct):
+        if not exists(ct):
+            raise CArmError(_("The CT was deleted while its landmarks were looked for; pick one, and find them anew."))
+        self.logic.import_found(path, ct)
+        if ct is self.widget.parameters.ct:
+            self.widget.say(_("Landmarks were found; hover over one in Markups to read how far off it may be."))
+        else:
+            words = _("Landmarks of {name} were found; they wait in the list, for another CT is picked by now.")
+            self.widget.say(words.format(name=ct.GetName()))
 
     def _sample(self):
         folder = self.widget.folder_for_work()

@@ -11,7 +11,6 @@ from .panel import Panel, exists, fill
 
 CURVE = "curve"
 """The role of the S-curve's chart on the module's node."""
-TITLES = ("Name", "Angles", "Device")
 
 
 class PlanPanel(Panel):
@@ -33,6 +32,8 @@ class PlanPanel(Panel):
         self.on(ui.removeViewButton, lambda: self.logic.remove_planned(ui.plannedTable.currentRow()))
         self.on(ui.importPlanButton, self._import)
         self.on(ui.exportPlanButton, self._export)
+        for selector in (ui.corridorSelector, ui.targetSelector):
+            selector.connect("nodeAddedByUser(vtkMRMLNode*)", self._made)
         ui.plannedTable.connect("cellDoubleClicked(int,int)", self._double)
         ui.plannedTable.connect("cellChanged(int,int)", self._renamed)
         ui.plannedTable.connect("itemSelectionChanged()", lambda: self._buttons(ui.plannedTable.currentRow()))
@@ -43,7 +44,7 @@ class PlanPanel(Panel):
         self._planned = self.logic.planned()
         fill(
             ui.plannedTable,
-            [_(title) for title in TITLES],
+            [_("Name"), _("Angles"), _("Device")],
             [(one.name, one.words, one.device) for one in self._planned],
         )
         allow = self.widget.allow
@@ -65,7 +66,13 @@ class PlanPanel(Panel):
         """What was found belonged to the scene."""
         self._suggestion, self._curve = None, None
         self.ui.suggestionLabel.text = _("No view is suggested yet.")
-        fill(self.ui.plannedTable, [_(title) for title in TITLES], [])
+        fill(self.ui.plannedTable, [_("Name"), _("Angles"), _("Device")], [])
+
+    def _made(self, node):
+        """A line or a plane that was just made has no points: the user comes to place them."""
+        if self.widget.parameters is not None:
+            self.widget.place(node)
+            self.widget.say(_("Click the points of {name} in the views.").format(name=node.GetName()))
 
     def _along(self):
         self._found(self.logic.see_along(self.widget.parameters.corridor))
@@ -97,9 +104,11 @@ class PlanPanel(Panel):
         self.widget.panels[1].went()
 
     def _double(self, row, column):
-        if column > 0:
-            with self.widget.telling():
-                self._jump(row)
+        if column == 0:
+            self.ui.plannedTable.editItem(self.ui.plannedTable.item(row, column))
+            return
+        with self.widget.telling():
+            self._jump(row)
 
     def _renamed(self, row, column):
         if column == 0:
@@ -135,7 +144,7 @@ class PlanPanel(Panel):
     def _plot(self):
         chart = plotted(self.logic.home(), self._curve, self._suggestion)
         self.widget.views.arrange(PLAN)
-        slicer.modules.plots.logic().ShowChartInLayout(chart)
+        self.widget.views.plot(chart)
 
 
 def plotted(home, curve, suggestion):
@@ -164,7 +173,6 @@ def plotted(home, curve, suggestion):
 def _series(name, shape):
     kind = slicer.vtkMRMLPlotSeriesNode
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", f"S-curve, {name}")
-    table.SetHideFromEditors(True)
     _tell(table, [])
     series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
     series.SetAndObserveTableNodeID(table.GetID())

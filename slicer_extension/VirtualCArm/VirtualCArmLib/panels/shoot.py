@@ -9,8 +9,6 @@ from ..layouts import AIM, XRAY_VIEW
 from ..parameters import TOOLS
 from .panel import Panel, fill
 
-TITLES = ("Name", "Fidelity", "kV", "Landmarks")
-
 
 class ShootPanel(Panel):
     """The fourth tab."""
@@ -24,7 +22,7 @@ class ShootPanel(Panel):
         self.on(ui.showShotButton, lambda: self._show(self._chosen()))
         self.on(ui.jumpShotButton, self._jump)
         self.on(ui.exportShotButton, self._export)
-        self.on(ui.deleteShotButton, lambda: self.logic.delete_shot(self._chosen()))
+        self.on(ui.deleteShotButton, self._delete)
         self.on(ui.batchButton, self._batch)
         ui.shotTable.connect("cellDoubleClicked(int,int)", self._double)
         ui.shotTable.connect("itemSelectionChanged()", lambda: self._buttons(ui.shotTable.currentRow()))
@@ -52,13 +50,13 @@ class ShootPanel(Panel):
         self.widget.allow(ui.batchButton, busy or no_ct or empty)
         self._shots = self.logic.shots()
         rows = [(one.name, one.fidelity, _kv(one.kvp), len(one.seen)) for one in self._shots]
-        fill(ui.shotTable, [_(title) for title in TITLES], rows)
+        fill(ui.shotTable, _titles(), rows)
         self._buttons(ui.shotTable.currentRow())
 
     def let_go(self):
         """The shots go with the scene."""
         self._shots = []
-        fill(self.ui.shotTable, [_(title) for title in TITLES], [])
+        fill(self.ui.shotTable, _titles(), [])
 
     def settings(self):
         """The panel's settings as the logic takes them."""
@@ -89,7 +87,7 @@ class ShootPanel(Panel):
 
     def _show(self, node):
         views = self.widget.views
-        if views.slice(XRAY_VIEW) is None:
+        if not views.shown(XRAY_VIEW):
             views.arrange(AIM)
         if self.ui.liveBox.checked:
             self.ui.liveBox.checked = False
@@ -109,24 +107,39 @@ class ShootPanel(Panel):
 
     def _export(self):
         path = self.widget.file_to_save(_("X-ray"), _("X-ray (*.dcm *.png *.nrrd)"))
-        if path is not None:
-            files = self.logic.export_shot(self._chosen(), path)
-            self.widget.say(_("{count} files written beside {path}").format(count=len(files), path=path))
+        if path is None:
+            return
+        there = ", ".join(file.name for file in self.logic.beside_shot(path))
+        ask = _("Beside {name} this takes the place of {there}. Go on?").format(name=path.name, there=there)
+        if there and not slicer.util.confirmOkCancelDisplay(ask):
+            return
+        files = self.logic.export_shot(self._chosen(), path)
+        self.widget.say(_("{count} files written beside {path}").format(count=len(files), path=path))
+
+    def _delete(self):
+        node = self._chosen()
+        if slicer.util.confirmOkCancelDisplay(_("Delete {name}? It cannot be undone.").format(name=node.GetName())):
+            self.logic.delete_shot(node)
 
     def _batch(self):
         folder = self.widget.folder_to_save(_("Where the X-rays go"))
         if folder is None:
             return
-        requests = self.logic.batch_requests(folder, self.settings())
-        self.widget.run(requests, lambda files: self._arrived([Path(one["output"]) for one in requests]))
+        self.widget.must_be_idle()
+        with slicer.util.WaitCursor():
+            requests = self.logic.batch_requests(folder, self.settings())
+        pictures = [Path(one["output"]) for one in requests]
+        self.widget.run(
+            requests, lambda files: self.widget.say(self._arrived(pictures)), lambda: self._arrived(pictures)
+        )
 
     def _arrived(self, pictures):
-        for picture in pictures:
+        """Bring in the X-rays that were taken, all or some; what to say of it."""
+        taken = [picture for picture in pictures if picture.is_file()]
+        for picture in taken:
             self.logic.import_shot(picture)
-        self.widget.say(
-            _("{count} X-rays were taken; they are in {folder} and in the list.").format(
-                count=len(pictures), folder=pictures[0].parent
-            )
+        return _("{count} of {all} X-rays were taken; they are in {folder} and in the list.").format(
+            count=len(taken), all=len(pictures), folder=pictures[0].parent
         )
 
     def _buttons(self, row):
@@ -145,6 +158,10 @@ def show_points_of(shots, node, names=False):
         if shot.landmarks is not None and shot.landmarks.GetDisplayNode() is not None:
             shot.landmarks.GetDisplayNode().SetVisibility(shot.node is node)
             shot.landmarks.GetDisplayNode().SetPointLabelsVisibility(names)
+
+
+def _titles():
+    return [_("Name"), _("Fidelity"), _("kV"), _("Landmarks")]
 
 
 def _kv(kvp):

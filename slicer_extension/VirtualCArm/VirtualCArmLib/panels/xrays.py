@@ -53,6 +53,11 @@ class XraysPanel(Panel):
         devices = [(one.name.replace("-", " ").capitalize(), one.name) for one in self.logic.devices()]
         take_choices(ui.xrayDeviceSelector, devices, _value(ui.xrayDeviceSelector) or "generic")
         xray = ui.xraySelector.currentNode()
+        known = None if xray is None else self.logic.bone_of(xray)
+        if known is not None and ui.boneBox.checked != (known == "dark"):
+            ui.boneBox.blockSignals(True)
+            ui.boneBox.checked = known == "dark"
+            ui.boneBox.blockSignals(False)
         no_xray = "" if xray else _("Load a radiograph first.")
         no_ct = "" if self.widget.parameters.ct else _("Pick a CT in the Patient tab first.")
         allow(ui.geometryButton, no_xray)
@@ -89,7 +94,7 @@ class XraysPanel(Panel):
 
     def _bone(self, dark):
         node = self.ui.xraySelector.currentNode()
-        if node is not None and self.widget.parameters is not None:
+        if self.widget.parameters is not None and node is not None and self.logic.bone_of(node) is not None:
             with self.widget.telling():
                 self.logic.set_bone(node, "dark" if dark else "bright")
 
@@ -100,7 +105,7 @@ class XraysPanel(Panel):
 
     def _show(self, node, over=None):
         self.ui.xraySelector.setCurrentNode(node)
-        if self.widget.views.slice(RADIOGRAPH_VIEW) is None:
+        if not self.widget.views.shown(RADIOGRAPH_VIEW):
             self.widget.views.arrange(RADIOGRAPH)
         self.widget.views.show(RADIOGRAPH_VIEW, node, self.logic.place_slice, over=over, in_3d=True)
         show_points_of(self.logic.shots(), None)
@@ -184,7 +189,7 @@ class XraysPanel(Panel):
     def _renew(self):
         self._renewing.stop()
         if self._server is not None and self._sample is not None:
-            with self.widget.telling(keep=True):
+            with self.widget.telling("the server"):
                 self._server.renew(self._sample)
                 self._renewing.start()
 
@@ -202,7 +207,7 @@ class XraysPanel(Panel):
         self._server.stop_training()
 
     def _ask(self):
-        with self.widget.telling(keep=True):
+        with self.widget.telling("the server"):
             self._asking.stop()  # an error is told once, not every two seconds
             training = self._server.training()
             self.ui.trainingBar.value = round(100 * (training.part or 0.0))
