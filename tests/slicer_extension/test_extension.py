@@ -55,6 +55,19 @@ def test_icon_and_screenshots_are_files_of_the_repository_and_pictures():
         assert picture.stat().st_size <= 400_000
 
 
+def test_every_address_is_that_of_the_catalogue_entry():
+    """So that where the repository is published is changed in all places, or in none: README.md lists them."""
+    home = json.loads(ENTRY.read_text(encoding="utf-8"))["scm_url"].removesuffix(".git")
+    places = ["CMakeLists.txt", "slicer_extension/VirtualCArm/VirtualCArm.py"]
+    readme = (ROOT / "slicer_extension" / "README.md").read_text(encoding="utf-8")
+    for place in places:
+        text = (ROOT / place).read_text(encoding="utf-8")
+        found = re.findall(r"https://(?:raw\.githubusercontent|github)\.com/([\w-]+/[\w-]+)", text)
+        assert found and set(found) == {home.removeprefix("https://github.com/")}, place
+        assert f"`{place}`" in readme
+    assert "`slicer_extension/VirtualCArm.json`" in readme and variable("EXTENSION_HOMEPAGE") == home
+
+
 def test_the_icon_is_square():
     icon = ROOT / "slicer_extension/VirtualCArm/Resources/Icons/VirtualCArm.png"
     width, height = struct.unpack(">II", icon.read_bytes()[16:24])

@@ -10,14 +10,15 @@ import pytest
 
 @pytest.fixture
 def ct(scene):
-    """A small CT: a ball of bone in water."""
+    """A small CT: a ball of bone in a ball of water in air."""
     import slicer
 
     z, y, x = np.mgrid[-20:20, -20:20, -20:20]
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "ball")
     node.SetSpacing(5.0, 5.0, 5.0)
     node.SetOrigin(-100.0, -100.0, -100.0)
-    slicer.util.updateVolumeFromArray(node, np.where(x**2 + y**2 + z**2 < 64, 900, 0).astype(np.int16))
+    off = x**2 + y**2 + z**2
+    slicer.util.updateVolumeFromArray(node, np.where(off < 64, 900, np.where(off < 360, 0, -1000)).astype(np.int16))
     node.CreateDefaultDisplayNodes()
     return node
 
@@ -123,6 +124,10 @@ def test_a_live_x_ray_survives_the_loss_of_its_ct(with_ct, ct, settle, scene):
     settle()
     assert "CT" in bad(with_ct)
     assert not with_ct.ui.liveBox.enabled or "CT" in with_ct.ui.liveBox.toolTip
+    again = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "again")
+    again.CopyContent(ct)
+    with_ct.ui.ctSelector.setCurrentNode(again)
+    settle(lambda: not bad(with_ct))
 
 
 def test_a_c_arm_that_is_deleted_is_made_anew(with_ct, settle, scene):
@@ -182,6 +187,277 @@ def test_settings_are_kept_in_the_scene_and_mean_what_they_say(with_ct, settle):
     settle()
     assert panel.settings().kvp is None and panel.settings().photons is None
     assert not ui.kvpSpin.enabled and "realistic" in ui.kvpSpin.toolTip
+
+
+def named(scene, kind, name):
+    nodes = [scene.GetNthNodeByClass(n, kind) for n in range(scene.GetNumberOfNodesByClass(kind))]
+    return [node for node in nodes if node.GetName().startswith(name)]
+
+
+def test_a_scene_that_is_opened_has_one_c_arm_and_the_panel_follows_it(with_ct, settle, scene, tmp_path):
+    """Between the closing of the old scene and the end of the new one, the panel makes nothing."""
+    go(with_ct, settle, 1)
+    with_ct.logic.aim(primary=35.0)
+    settle()
+    scene.SetURL(str(tmp_path / "saved.mrml"))
+    assert scene.Commit()
+    with_ct.logic.aim(primary=-10.0)
+    assert scene.Connect()
+    settle()
+    assert len(named(scene, "vtkMRMLModelNode", "C-arm body")) == 1
+    assert len(named(scene, "vtkMRMLLinearTransformNode", "C-arm")) == 1
+    assert with_ct.ui.primarySlider.value == 35.0
+    with_ct.ui.primarySlider.value = 20.0
+    assert with_ct.logic.reading().primary == pytest.approx(20.0)
+
+
+def test_a_scene_closed_while_the_user_is_elsewhere_stays_empty_until_he_comes(with_ct, settle, scene):
+    go(with_ct, settle, 1)
+    with_ct.exit()
+    scene.Clear(0)
+    settle()
+    assert with_ct.parameters is None and not named(scene, "vtkMRMLTransformNode", "C-arm")
+    with_ct.enter()
+    settle()
+    assert with_ct.parameters is not None and named(scene, "vtkMRMLTransformNode", "C-arm")
+
+
+def test_turning_one_angle_leaves_the_others_to_the_tenth(with_ct, settle):
+    """The sliders show whole degrees, and the isocentre whole millimetres; the C-arm stands where it stands."""
+    go(with_ct, settle, 1)
+    logic, ui = with_ct.logic, with_ct.ui
+    logic.aim(primary=12.4, secondary=-7.6, roll=3.3, isocenter=(1.4, 2.4, 3.4))
+    settle()
+    ui.primarySlider.value = 20.0
+    settle()
+    now = logic.reading()
+    assert (now.primary, now.secondary, now.roll) == pytest.approx((20.0, -7.6, 3.3), abs=1e-4)
+    ui.anteriorSpin.value = 9.0
+    settle()
+    assert logic.reading().isocenter == pytest.approx((1.4, 9.0, 3.4), abs=1e-4)
+
+
+def test_a_live_x_ray_begins_at_the_patient_and_says_when_it_leaves_him(with_ct, ct, settle):
+    ct.SetOrigin(-100.0, -100.0, -1500.0)  # as scanners count
+    go(with_ct, settle, 1)
+    with_ct.ui.liveBox.checked = True
+    settle(lambda: "px" in with_ct.ui.speedLabel.text)
+    assert not with_ct.logic.misses() and not bad(with_ct)
+    with_ct.ui.superiorSpin.value = 1000.0
+    settle()
+    assert "misses the CT" in bad(with_ct)
+    with_ct.panels[1]._buttons["ap"].click()
+    settle(lambda: not bad(with_ct))
+
+
+def test_a_live_x_ray_follows_the_landmarks_and_the_patient_too(with_ct, ct, settle, scene):
+    points = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "points")
+    points.AddControlPoint([10.0, 0.0, 10.0], "left_femoral_head")
+    with_ct.ui.landmarksSelector.setCurrentNode(points)
+    go(with_ct, settle, 1)
+    with_ct.ui.liveBox.checked = True
+    settle(lambda: "px" in with_ct.ui.speedLabel.text)
+    shown = with_ct.logic.home().GetNodeReference("live.landmarks")
+
+    def at():
+        place = [0.0] * 3
+        shown.GetNthControlPointPositionWorld(0, place)
+        return np.array(place)
+
+    before = at()
+    points.SetNthControlPointPosition(0, 10.0, 0.0, 40.0)
+    settle(lambda: np.linalg.norm(at() - before) > 30)
+    go(with_ct, settle, 0)
+    bed = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "bed")
+    points.SetAndObserveTransformNodeID(bed.GetID())
+    between, down = at(), np.eye(4)
+    down[2, 3] = -25.0
+    import slicer
+
+    bed.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(down))
+    settle(lambda: np.linalg.norm(at() - between) > 25)
+
+
+def test_zoom_and_pan_of_the_x_ray_stay_while_it_follows(with_ct, settle):
+    import slicer
+    import vtk
+
+    go(with_ct, settle, 1)
+    with_ct.ui.liveBox.checked = True
+    settle(lambda: with_ct.ui.speedLabel.text.startswith("768"))
+    node = with_ct.views.slice("XRay").GetSliceNode()
+    wide, high, deep = node.GetFieldOfView()
+    node.SetFieldOfView(wide / 3, high / 3, deep)
+    to_ras = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+    away = to_ras.copy()
+    away[:3, 3] += 20.0 * to_ras[:3, 0] + 55.0 * to_ras[:3, 2]  # dragged sideways, and the wheel was turned
+    slicer.util.updateVTKMatrixFromArray(node.GetSliceToRAS(), away)
+    node.UpdateMatrices()
+    with_ct.ui.primarySlider.value = 30.0
+    settle(lambda: with_ct.ui.speedLabel.text.startswith("768"))
+    assert node.GetFieldOfView()[0] == pytest.approx(wide / 3)
+    image = with_ct.logic.home().GetNodeReference("live")
+    columns, rows, _ = image.GetImageData().GetDimensions()
+    ijk = vtk.vtkMatrix4x4()
+    image.GetIJKToRASMatrix(ijk)
+    middle = slicer.util.arrayFromVTKMatrix(ijk) @ [(columns - 1) / 2, (rows - 1) / 2, 0.0, 1.0]
+    now = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+    off = np.linalg.inv(now) @ middle
+    np.testing.assert_allclose(off[:3], [-20.0, 0.0, 0.0], atol=1e-6)
+
+
+def test_the_x_ray_is_brought_into_sight_where_another_layout_hides_it(with_ct, settle):
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    go(with_ct, settle, 1)
+    with_ct.ui.liveBox.checked = True
+    with_ct.ui.liveBox.checked = False
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    assert not with_ct.views.shown("XRay")
+    with_ct.ui.liveBox.checked = True
+    assert with_ct.views.shown("XRay") and manager.layout == 9701
+
+
+def test_a_line_that_was_just_made_is_placed_where_a_click_is_a_place_in_the_body(with_ct, ct, settle):
+    import slicer
+    from slicer_standin import application as standin
+
+    go(with_ct, settle, 1)
+    with_ct.ui.layoutButton.click()
+    go(with_ct, settle, 2)
+    line = with_ct.ui.corridorSelector.addNode()
+    settle()
+    assert ("place", line.GetName()) in standin.asked
+    manager = slicer.app.layoutManager()
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+    assert manager.sliceWidget("Red").sliceLogic().GetSliceCompositeNode().GetBackgroundVolumeID() == ct.GetID()
+
+
+def test_landmarks_to_place_are_those_that_are_missing_and_the_notes_follow(with_ct, settle, scene):
+    from slicer_standin import application as standin
+
+    points = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "six")
+    points.AddControlPoint([10.0, 0.0, 10.0], "left_femoral_head")
+    with_ct.ui.landmarksSelector.setCurrentNode(points)
+    settle()
+    with_ct.ui.placeLandmarksButton.click()
+    assert ("place", "six") in standin.asked and "Click 13 landmarks" in with_ct.ui.messageLabel.text
+    settle()
+    assert "13 landmarks of the hip are not known" in with_ct.ui.patientNotes.text
+    points.SetNthControlPointPosition(5, 5.0, 5.0, 5.0)
+    settle()
+    assert "12 landmarks of the hip are not known" in with_ct.ui.patientNotes.text
+
+
+def test_the_s_curve_is_drawn_in_the_modules_own_layout(with_ct, settle, scene):
+    import slicer
+
+    go(with_ct, settle, 2)
+    plane = scene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode", "rim")
+    plane.SetCenterWorld([0.0, 0.0, 0.0])
+    plane.SetNormalWorld([0.6, 0.0, 0.8])
+    with_ct.ui.targetSelector.setCurrentNode(plane)
+    settle()
+    with_ct.ui.edgeButton.click()
+    assert not bad(with_ct) and slicer.app.layoutManager().layout == 9702
+    chart = scene.GetSingletonNode("SCurve", "vtkMRMLPlotViewNode").GetPlotChartNode()
+    assert chart.GetNumberOfPlotSeriesNodes() == 3
+    assert slicer.vtkSlicerPlotsLogic.GetLayoutWithPlot(9702) != 9702, "which is why the plots module is not asked"
+
+
+def test_a_double_click_on_a_planned_views_name_edits_it(with_ct, settle):
+    from PySide6.QtWidgets import QLineEdit
+
+    go(with_ct, settle, 2)
+    with_ct.logic.add_planned("one")
+    with_ct.refresh()
+    table = with_ct.ui.plannedTable
+    table.cellDoubleClicked(0, 0)
+    (editor,) = table._it.findChildren(QLineEdit)
+    with_ct.refresh()
+    assert table._it.findChildren(QLineEdit) == [editor], "showing how things are does not end it"
+    table.item(0, 0).setText("two")
+    settle()
+    assert with_ct.logic.planned()[0].name == "two"
+
+
+def test_a_bug_is_told_to_the_user_and_stays_a_bug(with_ct, settle, monkeypatch):
+    from slicer_standin.pythonqt import raised
+
+    go(with_ct, settle, 2)
+    monkeypatch.setattr(with_ct.logic, "add_planned", lambda: 1 / 0)
+    with_ct.ui.addViewButton.click()
+    assert "should not have happened: division by zero" in bad(with_ct)
+    assert "ZeroDivisionError" in raised.pop()
+
+
+def test_shots_are_deleted_and_files_replaced_only_after_asking(with_ct, settle, tmp_path):
+    from slicer_standin import application as standin
+    from slicer_standin.pythonqt import FileDialog
+
+    go(with_ct, settle, 3)
+    with_ct.ui.columnsSpin.value = 128
+    with_ct.ui.shootButton.click()
+    settle()
+    standin.answers.append(False)
+    with_ct.ui.deleteShotButton.click()
+    assert "cannot be undone" in standin.asked[-1][1] and len(with_ct.logic.shots()) == 1
+    (tmp_path / "mine.mrk.json").write_text("mine", encoding="utf-8")
+    FileDialog.chosen = str(tmp_path / "mine.png")
+    standin.answers.append(False)
+    with_ct.ui.exportShotButton.click()
+    assert "mine.mrk.json" in standin.asked[-1][1]
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.mrk.json"]
+    with_ct.ui.exportShotButton.click()
+    assert (tmp_path / "mine.png").is_file()
+    with_ct.ui.deleteShotButton.click()
+    assert not with_ct.logic.shots()
+
+
+def test_of_a_batch_that_is_cancelled_the_x_rays_that_were_taken_are_kept(with_ct, settle, tmp_path, monkeypatch):
+    from slicer_standin.pythonqt import FileDialog
+
+    for angle in (0.0, 20.0):
+        with_ct.logic.aim(primary=angle)
+        with_ct.logic.add_planned()
+    go(with_ct, settle, 3)
+    with_ct.ui.columnsSpin.value = 128
+    FileDialog.chosen, asked = str(tmp_path), []
+    monkeypatch.setattr(with_ct.runner, "start", asked.extend)
+    settle()
+    with_ct.ui.batchButton.click()
+    assert len(asked) == 2
+    with_ct.logic.run(asked[0])
+    with_ct._work_cancelled()
+    assert "1 of 2 X-rays were taken" in with_ct.ui.messageLabel.text and "Cancelled" in with_ct.ui.messageLabel.text
+    assert len(with_ct.logic.shots()) == 1
+
+
+def test_each_radiograph_shows_its_own_bone(with_ct, ct, settle, tmp_path):
+    from PIL import Image
+
+    go(with_ct, settle, 4)
+    Image.fromarray(np.arange(1200, dtype=np.uint8).reshape(40, 30)).save(tmp_path / "x.png")
+    dark, bright = (with_ct.logic.load_xray(tmp_path / "x.png", bone) for bone in ("dark", "bright"))
+    for node, ticked in ((dark, True), (bright, False), (dark, True), (ct, True)):
+        with_ct.ui.xraySelector.setCurrentNode(node)
+        settle()
+        assert with_ct.ui.boneBox.checked is ticked
+    with_ct.ui.boneBox.checked = False
+    assert with_ct.logic.bone_of(ct) is None and with_ct.logic.bone_of(dark) == "dark"
+
+
+def test_its_layouts_are_known_before_anybody_sees_the_module(shell, scene):
+    import slicer
+    from VirtualCArmLib.layouts import LAYOUTS
+
+    shell.VirtualCArm(SimpleNamespace())
+    slicer.app.started.pop()()
+    node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    assert all(node.IsLayoutDescription(number) for number in LAYOUTS)
+    scene.Clear(0)
+    assert all(node.IsLayoutDescription(number) for number in LAYOUTS)
 
 
 def test_an_x_ray_without_pixel_spacing_is_asked_for_one(with_ct, settle, tmp_path):

@@ -282,7 +282,7 @@ def draw(scene, visible=True):
             model.GetDisplayNode().SetBackfaceCulling(0)
             model.SetSelectable(False)
             hold(scene, f"{ROLE}.{part}", model)
-        if model.GetAttribute(DRAWN) != key:
+        if model.GetAttribute(DRAWN) != key or model.GetPolyData() is None:
             shapes = shapes or _shapes(carm)
             model.SetAndObservePolyData(shapes[part])
             model.SetAttribute(DRAWN, key)

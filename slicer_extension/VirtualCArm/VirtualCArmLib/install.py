@@ -92,7 +92,7 @@ def _torch():
 
 
 def _packages(requirements, packages):
-    """By pip_ensure where this Slicer has it, which asks by itself, for what of the file is missing; else after asking."""
+    """By pip_ensure where this Slicer has it, which reads the file and asks by itself; else after asking."""
     refused = _("Nothing was installed; the Virtual C-arm waits for its packages.")
     try:
         from slicer.packaging import load_requirements, pip_ensure

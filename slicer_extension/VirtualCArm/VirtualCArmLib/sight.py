@@ -27,10 +27,13 @@ class Sight:
         return known[1]
 
     def volume(self, ct):
-        """The CT where it is now; its numbers are not kept."""
+        """The CT where it is now; its numbers are not kept. Raises DataError unless they can be Hounsfield units."""
+        from skiagraph.io.volumes import check_hounsfield
         from skiagraph.volume import Volume
 
-        return Volume(hu_of(ct), grid_of(ct))
+        hu = hu_of(ct)
+        check_hounsfield(hu, ct.GetName())
+        return Volume(hu, grid_of(ct))
 
     def phantom(self, ct, fidelity, decompose):
         """The CT's matter as a fidelity sees it, where it is now. The last of each but `naive` is kept, and `naive`."""

@@ -168,8 +168,8 @@ class CArmWidget:
     def run(self, requests, after, partly=str):
         """Run requests of the core in a process of their own; `after(files)` when they are done.
 
-        `partly()`, when they were cancelled or failed, takes what was done till then and says so. Raises CArmError while
-        other work runs.
+        `partly()`, when they were cancelled or failed, takes what was done till then and says so. Raises CArmError
+        while other work runs.
         """
         self.must_be_idle()
         self._after, self._partly = after, partly

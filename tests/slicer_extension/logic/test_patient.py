@@ -10,6 +10,7 @@ import vtk
 from VirtualCArmLib import convert
 from VirtualCArmLib.errors import CArmError
 
+from skiagraph.errors import DataError
 from skiagraph.io.patient import write_body
 
 
@@ -35,6 +36,14 @@ def test_nodes_that_cannot_be_a_patient_are_refused(logic, scene, patient):
         with pytest.raises(CArmError, match=words):
             logic.set_patient(*nodes)
     assert logic.patient_nodes() == patient, "who was there stays"
+
+
+def test_numbers_that_are_no_hounsfield_units_are_refused_as_on_the_command_line(logic, patient):
+    slicer.util.arrayFromVolume(patient.ct)[:] += 1024
+    slicer.util.arrayFromVolumeModified(patient.ct)
+    for take in (logic.fluoro, logic.shoot):
+        with pytest.raises(DataError, match=r"CT holds .* subtract 1024"):
+            take()
 
 
 def test_what_is_missing_or_looks_wrong_is_said(logic, scene, patient):
@@ -118,7 +127,7 @@ def test_landmarks_found_on_a_ct_that_was_moved_move_with_it(logic, scene, patie
     above = moved(scene, (patient.ct, patient.labels))
     again = logic.find_landmarks()
     assert convert.points_of(again)[0] == names
-    np.testing.assert_allclose(convert.points_of(again)[1], before + [30.0, 0.0, -12.0], atol=1e-3)
+    np.testing.assert_allclose(convert.points_of(again)[1], before + np.array([30.0, 0.0, -12.0]), atol=1e-3)
     above.SetMatrixTransformToParent(vtk.vtkMatrix4x4())
     np.testing.assert_allclose(convert.points_of(again)[1], before, atol=1e-3)
 

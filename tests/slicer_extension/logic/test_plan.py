@@ -89,7 +89,9 @@ def test_planned_views_are_reordered_renamed_removed_and_jumped_to(logic, patien
     rows = planned(logic)
     assert [row.name for row in rows] == ["CAU 3", "Inlet, for the screw", "Inlet, for the screw 2"]
     logic.move_planned(2, 0)
-    logic.rename_planned(0, "Lateral")
+    logic.rename_planned(0, " Lateral ")
+    with pytest.raises(CArmError, match="needs a name"):
+        logic.rename_planned(0, "  ")
     logic.remove_planned(1)
     assert [row.name for row in logic.planned()] == ["Lateral", "Inlet, for the screw"]
     logic.set_device("cios-fusion")

@@ -6,8 +6,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..layouts import AIM, XRAY_VIEW
 from ..errors import CArmError
+from ..layouts import AIM, XRAY_VIEW
 from .panel import Follower, Panel, set_quietly, take_choices
 from .shoot import show_points_of
 
