@@ -1,6 +1,6 @@
 """*Generate CT* and *Find landmarks* as they are pressed: the real core in a process of its own, and how it may end."""
 
-import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from skiagraph.generate.bundle import write_generator
 from skiagraph.generate.ct import CtGenerator, Drift
 from skiagraph.generate.flow import Latents
 from skiagraph.generate.frame import Frame, framed
-from skiagraph.generate.quality import norms_of
+from skiagraph.generate.quality import Norm, norms_of
 from skiagraph.io.patient import Patient
 
-FRAME = Frame(4.0, multiple=8)
+FINE, COARSE = Frame(4.0, multiple=8), Frame(6.0, multiple=8)
 
 DRAWS = """
 import time
@@ -42,20 +42,25 @@ CtGenerator.__call__ = draw
 """Stands in for the drawing alone: a network that draws whole bodies takes hours to train. Bundle and task are real."""
 
 
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory) -> Path:
-    """A generator that has learned nothing."""
+def written(folder: Path, frame: Frame, norms: Mapping[str, Norm]) -> Path:
+    """The bundle of a generator that has learned nothing."""
     torch.manual_seed(0)
     coder, drift = Coder((8, 12), latent=4), Drift((16, 32), (False, True), context=16)
-    body = framed(Patient.of(build(Person(), 4.0)), FRAME)
-    norms = norms_of([(body.hu, body.index), (body.hu + 30, body.index)], FRAME)
     spread = Latents((0.0,) * 4, (1.0,) * 4)
-    made = CtGenerator(coder.build().eval(), drift.build(4).eval(), spread, FRAME, coder, norms, steps=2)
+    made = CtGenerator(coder.build().eval(), drift.build(4).eval(), spread, frame, coder, norms, steps=2)
+    write_generator(folder, made, drift)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory) -> Path:
+    """A generator that draws no whole body, unless `sitecustomize.py` beside it draws for it."""
+    body = framed(Patient.of(build(Person(), 4.0)), FINE)
     folder = tmp_path_factory.mktemp("generator")
-    write_generator(folder / "bundle", made, drift)
     torch.save((body.hu, body.index), folder / "body.pt")
     (folder / "sitecustomize.py").write_text(DRAWS, encoding="utf-8")
-    return folder / "bundle"
+    norms = norms_of([(body.hu, body.index), (body.hu + 30, body.index)], FINE)
+    return written(folder / "bundle", FINE, norms)
 
 
 @pytest.fixture
@@ -119,7 +124,11 @@ def test_a_generated_ct_arrives_with_structures_and_landmarks(drawing, settle, s
     assert not bad(drawing), drawing.ui.messageLabel.text
 
 
-def test_a_generator_that_draws_no_whole_body_says_so_and_leaves_the_scene_as_it_was(asking, settle, scene):
+def test_a_generator_that_draws_no_whole_body_says_so_and_leaves_the_scene_as_it_was(
+    widget, settle, scene, tmp_path, monkeypatch
+):
+    asking, unlearned = widget, written(tmp_path / "unlearned", COARSE, {})
+    monkeypatch.setattr(widget.logic, "generate_request", partial(widget.logic.generate_request, bundle=unlearned))
     before = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
     words, _ = press(asking, settle, "generateButton")
     assert bad(asking) and "none of 5 bodies holds together" in words and "another seed" in words
@@ -152,13 +161,12 @@ def test_a_scene_closed_while_a_ct_is_generated_stays_empty_and_the_next_one_arr
     assert drawing.parameters.ct is not None and steps, words
 
 
-def test_a_bundle_that_is_none_is_named(asking, settle, bundle, tmp_path, monkeypatch):
-    shutil.copytree(bundle, tmp_path / "broken")
-    (tmp_path / "broken" / "models" / "model.safetensors").write_bytes(b"no weights")
-    request = partial(asking.logic.generate_request.func, bundle=tmp_path / "broken")
-    monkeypatch.setattr(asking.logic, "generate_request", request)
-    words, _ = press(asking, settle, "generateButton")
-    assert bad(asking) and "model.safetensors" in words
+def test_a_bundle_that_is_none_is_named(widget, settle, tmp_path, monkeypatch):
+    broken = written(tmp_path / "broken", COARSE, {})
+    (broken / "models" / "model.safetensors").write_bytes(b"no weights")
+    monkeypatch.setattr(widget.logic, "generate_request", partial(widget.logic.generate_request, bundle=broken))
+    words, _ = press(widget, settle, "generateButton")
+    assert bad(widget) and "model.safetensors" in words
 
 
 def test_without_a_generator_the_panel_says_that_there_is_none(widget, settle):
