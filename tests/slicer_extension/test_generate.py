@@ -11,7 +11,7 @@ import torch
 from skiagraph.bodies import Person, build
 from skiagraph.factory.subjects import the_generator
 from skiagraph.generate.autoencoder import Coder
-from skiagraph.generate.bundle import write_generator
+from skiagraph.generate.bundle import DRIFT, write_generator
 from skiagraph.generate.ct import CtGenerator, Drift
 from skiagraph.generate.flow import Latents
 from skiagraph.generate.frame import Frame, framed
@@ -163,10 +163,10 @@ def test_a_scene_closed_while_a_ct_is_generated_stays_empty_and_the_next_one_arr
 
 def test_a_bundle_that_is_none_is_named(widget, settle, tmp_path, monkeypatch):
     broken = written(tmp_path / "broken", COARSE, {})
-    (broken / "models" / "model.safetensors").write_bytes(b"no weights")
+    (broken / DRIFT).write_bytes(b"no weights")
     monkeypatch.setattr(widget.logic, "generate_request", partial(widget.logic.generate_request, bundle=broken))
     words, _ = press(widget, settle, "generateButton")
-    assert bad(widget) and "model.safetensors" in words
+    assert bad(widget) and DRIFT.name in words
 
 
 def test_without_a_generator_the_panel_says_that_there_is_none(widget, settle):
