@@ -99,6 +99,14 @@ TOOL = Recipe(
     "source to isocentre 600 to 900 mm of 1020; shift N(0, 10 mm) of the tool. How the tool lies is ours",
 )
 
+TOOL_OR_NONE = replace(
+    TOOL,
+    name="tool-or-none",
+    dress=WithManipulator(aside=0.1),
+    reference=f"{TOOL.reference}. So is that every tenth X-ray shows no tool",
+)
+"""What a detector learns from that has to say when there is no tool."""
+
 COVID = Recipe(
     "covid",
     (),
@@ -130,7 +138,7 @@ def at_poses(recipe: Recipe, device: CArm, rotation: float = 0.0, translation: f
 
 
 PRESETS: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (HIP, HIP_AP, HIP_VIEWS, HIP_SYNTHEX, HIP_HARDWARE, TOOL, COVID)
+    recipe.name: recipe for recipe in (HIP, HIP_AP, HIP_VIEWS, HIP_SYNTHEX, HIP_HARDWARE, TOOL, TOOL_OR_NONE, COVID)
 }
 
 

@@ -15,6 +15,9 @@ from skiagraph.geometry import Point, float64
 from skiagraph.physics.materials import material
 from skiagraph.volume import Landmarks
 
+ASIDE = 500.0
+"""Millimetres towards the head, where no panel before the hips reaches."""
+
 
 @dataclass(frozen=True)
 class WithManipulator:
@@ -24,6 +27,8 @@ class WithManipulator:
     """Degrees: deviation of the notches' control points."""
     stray: float = 10.0
     """Millimetres: deviation from the middle, along each axis."""
+    aside: float = 0.0
+    """How often it lies beyond the panel instead, so that none is to be found."""
 
     def __call__(self, scene: Scene, target: Target, rng: torch.Generator) -> Scene:
         """The scene with the tool, and its two landmarks."""
@@ -32,6 +37,8 @@ class WithManipulator:
         along, sideways = torch.randn(2, 3, generator=rng, dtype=torch.float64)
         # Seen end on there is nothing to find: the tool stays within 60 degrees of the picture's plane for AP.
         along = along * float64([1.0, 0.5, 1.0])
+        if uniform(rng, 0.0, 1.0) < self.aside:
+            middle = middle + float64([0.0, 0.0, ASIDE])
         placed, ends = tool.placed(frame(middle, along, sideways))
         return _with(scene, placed, BODY, ends)
 

@@ -31,7 +31,7 @@ class MakeSamples:
     output: Path
     """Folder for the shards and the set's card."""
     preset: str = "hip"
-    """What the set is of: hip, hip-ap, hip-views, hip-synthex, hip-hardware, tool or covid."""
+    """What the set is of: hip, hip-ap, hip-views, hip-synthex, hip-hardware, tool, tool-or-none or covid."""
     count: int | None = None
     """X-rays in all, dealt evenly to the bodies; 1000 if not given, or with --poses one for each pose."""
     size: int = 384
