@@ -1,6 +1,6 @@
-"""The names of the hip task: 14 landmarks and 6 structures, and what others call them.
+"""The names of the hip task: 14 landmarks and 6 structures, and what others call them; and those of tools.
 
-The list, its order and the short names are those of DeepFluoro (Grupp 2020) and SyntheX (Gao 2022).
+The hip's list, its order and the short names are those of DeepFluoro (Grupp 2020) and SyntheX (Gao 2022).
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ class Code:
     meaning: str
 
 
+ANATOMY, DEVICE = Code("91723000", "Anatomical Structure"), Code("260787004", "Physical object")
+
+
 @dataclass(frozen=True)
 class Term:
     """A landmark or structure, by all its names."""
@@ -27,9 +30,11 @@ class Term:
     alias: str
     """The short name of DeepFluoro's files."""
     site: Code
-    """The finding site: the nearest concept of the SNOMED CT subset that DICOM licenses (PS3.16)."""
+    """The finding site, or what kind of device it is: the nearest concept of the SNOMED CT subset that DICOM licenses
+    (PS3.16)."""
     structure: str
     """The structure a landmark belongs to; a structure names itself."""
+    category: Code = ANATOMY
 
     @property
     def side(self) -> str | None:
@@ -48,6 +53,9 @@ PELVIS = Code("118645006", "Pelvis")
 SACRUM = Code("54735007", "Sacrum")
 FEMUR = Code("71341001", "Femur")
 VERTEBRA = Code("51282000", "Vertebra")
+INSTRUMENT = Code("57134006", "Instrument, device")
+BONE_PIN = Code("77444004", "Bone pin, device")
+BONE_SCREW = Code("68183006", "Bone screw, device")
 
 
 def _both_sides(name: str, title: str, alias: str, site: Code, structure: str) -> tuple[Term, Term]:
@@ -77,6 +85,17 @@ STRUCTURES: tuple[Term, ...] = (
     Term("right_femur", "Right femur", "femur-r", FEMUR, "right_femur"),
 )
 
+MANIPULATOR: tuple[Term, Term, Term] = (
+    Term("manipulator_base", "Manipulator base", "CM-base", INSTRUMENT, "manipulator", DEVICE),
+    Term("manipulator_tip", "Manipulator tip", "CM-tip", INSTRUMENT, "manipulator", DEVICE),
+    Term("manipulator", "Continuum manipulator", "CM", INSTRUMENT, "manipulator", DEVICE),
+)
+"""Both ends of its bending part, and itself: the tool task's."""
+HARDWARE: tuple[Term, ...] = (
+    Term("k_wire", "Kirschner wire", "K-wire", BONE_PIN, "k_wire", DEVICE),
+    Term("screw", "Screw", "screw", BONE_SCREW, "screw", DEVICE),
+)
+
 LANDMARK_NAMES: tuple[str, ...] = tuple(term.name for term in LANDMARKS)
 STRUCTURE_NAMES: tuple[str, ...] = tuple(term.name for term in STRUCTURES)
 STRUCTURE_INDEX: dict[int, str] = dict(enumerate(STRUCTURE_NAMES, start=1))
@@ -95,28 +114,29 @@ TOTALSEGMENTATOR: dict[str, str] = {
 }
 """What TotalSegmentator (Wasserthal 2023), versions 1 and 2, calls our structures or their parts, in lower case."""
 
-_TERMS = {term.name: term for term in LANDMARKS + STRUCTURES}
-_ALIASES = {term.alias.lower(): term.name for term in LANDMARKS + STRUCTURES}
+TERMS: dict[str, Term] = {term.name: term for term in LANDMARKS + STRUCTURES + MANIPULATOR + HARDWARE}
+"""All of them, by name."""
+_ALIASES = {term.alias.lower(): name for name, term in TERMS.items()}
 
 
 def term(name: str) -> Term:
     """What is known of a landmark or structure, by its name or alias. Raises DataError if nothing is."""
-    found = _TERMS.get(canonical(name))
+    found = TERMS.get(canonical(name))
     if found is None:
-        raise DataError(f"no anatomy called {name!r}; give one of {', '.join(_TERMS)}")
+        raise DataError(f"no anatomy or tool called {name!r}; give one of {', '.join(TERMS)}")
     return found
 
 
 def structure_with(name: str) -> str | None:
     """The structure on which a landmark lies, by its name or alias; None if we do not know the landmark."""
-    found = _TERMS.get(canonical(name))
+    found = TERMS.get(canonical(name))
     return None if found is None else found.structure
 
 
 def canonical(name: str) -> str:
     """Our name for a landmark or structure someone else named; names we do not know stay as they are."""
     tidy = name.strip().lower().replace(" ", "_")
-    return _ALIASES.get(tidy.replace("_", "-"), tidy if tidy in _TERMS else name)
+    return _ALIASES.get(tidy.replace("_", "-"), tidy if tidy in TERMS else name)
 
 
 def structure_of(name: str) -> str:

@@ -15,6 +15,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from skiagraph.anatomy import MANIPULATOR
 from skiagraph.bodies.tools import Tool
 from skiagraph.errors import DataError
 from skiagraph.geometry import Grid, Point, float64
@@ -24,7 +25,7 @@ NOTCHES = 27
 CONTROLS = 5
 """Notches whose angles are drawn; the others' lie on a cubic spline through them."""
 
-BASE, TIP, BODY = "manipulator_base", "manipulator_tip", "manipulator"
+BASE, TIP, BODY = (term.name for term in MANIPULATOR)
 """The landmarks at the ends of the bending part's centre line, and the structure."""
 
 

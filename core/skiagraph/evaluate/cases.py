@@ -33,7 +33,7 @@ class Known:
     picture: Float[Tensor, "v u"]
     truth: Keypoints
     millimetres: float
-    """Of a pixel, in the plane of the hips."""
+    """Of a pixel, in the plane of the hips; of a sample, where the isocentre is."""
     masks: Bool[Tensor, "m v u"]
     structures: tuple[str, ...]
 

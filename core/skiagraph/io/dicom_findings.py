@@ -2,7 +2,7 @@
 
 Both refer to the image they were found on and take over its patient and study (PS3.3 A.51 and A.35.3, PS3.16 TID 1500
 and 1410). Landmarks keep their own names in the scheme `99SKIAGRAPH`, for SNOMED CT's subset in DICOM has no code for
-most of them; the finding site is the nearest bone that has one.
+most of them; the finding site is the nearest bone that has one. Tools are physical objects, and have no site.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 from torch import Tensor
 
-from skiagraph.anatomy import LATERALITY, Code, Term, term
+from skiagraph.anatomy import ANATOMY, LATERALITY, Code, Term, term
 from skiagraph.errors import DataError
 from skiagraph.io.dicom import has, is_dicom, quiet, read_dicom
 from skiagraph.io.files import there, writing
@@ -78,22 +78,23 @@ def write_segmentation(
     """
     if tuple(masks.shape[1:]) != (source.Rows, source.Columns):
         raise DataError(f"masks of {tuple(masks.shape[1:])} pixels on an image of {source.Rows} x {source.Columns}")
+    shown = [term(name) for name in structures]
     segments = [
         hd.seg.SegmentDescription(
             segment_number=number,
-            segment_label=term(name).title,
-            segmented_property_category=codes.SCT.AnatomicalStructure,
-            segmented_property_type=_concept(term(name).site),
+            segment_label=what.title,
+            segmented_property_category=_concept(what.category),
+            segmented_property_type=_concept(what.site),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=_identified(algorithm),
             tracking_uid=generate_uid(),
-            tracking_id=name,
-            anatomic_regions=[_concept(term(name).site)],
+            tracking_id=what.name,
+            anatomic_regions=[_concept(what.site)] if what.category == ANATOMY else None,
         )
-        for number, name in enumerate(structures, start=1)
+        for number, what in enumerate(shown, start=1)
     ]
-    for segment, name in zip(segments, structures):
-        side = _side(term(name))
+    for segment, what in zip(segments, shown):
+        side = _side(what)
         if side is not None:
             segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [side]
     with quiet():
@@ -211,6 +212,7 @@ def _measured(
 def _place(name: str, uv: Sequence[float], image: hd.sr.SourceImageForRegion) -> dict[str, Any]:
     """What a measurement group says of where one landmark is, and what it is."""
     what = term(name)
+    sites = [hd.sr.FindingSite(_concept(what.site), laterality=_side(what))]
     return {
         "tracking_identifier": hd.sr.TrackingIdentifier(uid=generate_uid(), identifier=name),
         "referenced_region": hd.sr.ImageRegion(
@@ -218,9 +220,9 @@ def _place(name: str, uv: Sequence[float], image: hd.sr.SourceImageForRegion) ->
             graphic_data=np.array([[uv[0] + 0.5, uv[1] + 0.5]]),
             source_image=image,
         ),
-        "finding_category": codes.SCT.AnatomicalStructure,
+        "finding_category": _concept(what.category),
         "finding_type": CodedConcept(what.alias, SCHEME, what.title),
-        "finding_sites": [hd.sr.FindingSite(_concept(what.site), laterality=_side(what))],
+        "finding_sites": sites if what.category == ANATOMY else None,
     }
 
 

@@ -30,7 +30,7 @@ DISTANCE = "DistanceSourceToDetector"
 
 @dataclass(frozen=True)
 class Detect:
-    """Find the landmarks and structures of the pelvis on an X-ray, and how the pelvis lies."""
+    """Find landmarks and structures on an X-ray, and how the pelvis lies if they are its."""
 
     command: ClassVar[str] = "detect"
 
@@ -39,7 +39,8 @@ class Detect:
     output: tyro.conf.Positional[Path]
     """Where the findings go: .json."""
     bundle: Path | None = None
-    """A detector trained by `skiagraph train-detector`; the one that comes with Skiagraph if not given."""
+    """A detector trained by `skiagraph train-detector`, or the name of one that comes with Skiagraph; the pelvis's,
+    hip_landmark_detector, if not given."""
     bone: Bone = "bright"
     """How the X-ray shows bone, if its file does not say."""
     reach: float | None = None
@@ -72,7 +73,7 @@ class Detect:
             from skiagraph.io import dicom_findings  # takes half a second to import
 
             source = dicom_findings.read_source(self.xray)
-        folder = self.bundle or the_bundle()
+        folder = the_bundle(self.bundle)
         detector = read_bundle(folder)
         detector = replace(detector, reading=replace(detector.reading, reach=self.reach or detector.reading.reach))
         image = read_xray(self.xray)
@@ -166,6 +167,11 @@ def pose_said(pose: PelvisPose, names: tuple[str, ...]) -> dict[str, object]:
     }
 
 
-def the_bundle() -> Path:
-    """The detector that comes with Skiagraph. Raises DataError if it is not installed."""
-    return that_comes(BUNDLE, "train-detector")
+def the_bundle(given: Path | None = None) -> Path:
+    """The bundle that is given, or that comes with Skiagraph under its name; the pelvis's if none is.
+
+    Raises DataError if it is not installed.
+    """
+    if given is not None and (given.exists() or given != Path(given.name)):
+        return given
+    return that_comes(BUNDLE if given is None else given.name, "train-detector")

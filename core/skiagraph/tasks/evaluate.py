@@ -33,6 +33,8 @@ from skiagraph.tasks.task import Report, silent
 
 INK, QUIET, WARM, GROUND = "#e8edf2", "#93a1b0", "#ffd166", "#151b23"
 DPI = 120
+STRUCTURE_WORDS = ("dice", "dice_where_there", "hausdorff_95_mm", "surface_dice_2_mm")
+"""What is measured of a structure; Dice is 1 where there is none and none was found."""
 TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
 """Millimetres."""
 
@@ -48,7 +50,7 @@ class Evaluate:
     output: tyro.conf.Positional[Path]
     """The report, .html; the numbers go into a .json beside it."""
     bundle: Path | None = None
-    """The detector; the one that comes with Skiagraph if not given."""
+    """The detector, or the name of one that comes with Skiagraph; the pelvis's if not given."""
     split: str = "test"
     """Which part of a set of samples."""
     most: int = 1000
@@ -74,7 +76,7 @@ class Evaluate:
         """Look at all pictures and write the report."""
         if suffix_of(self.output) != ".html":
             raise DataError(f"the report is a page, not {self.output.name}; give a name that ends in .html")
-        detector = read_bundle(self.bundle or the_bundle())
+        detector = read_bundle(the_bundle(self.bundle))
         looked: list[tuple[Known, Case]] = []
         for known in islice(self._pictures(), self.most):
             looked.append((known, Case(known.name, known.subject, known.truth, detector(known.picture),
@@ -100,6 +102,7 @@ class Evaluate:
                 numbers=numbers,
                 titles=TITLES,
                 source=self.pictures.name,
+                plane="isocentre" if self._is_set else "hips",
                 count=len(looked),
                 subjects=len(set(table.subjects)),
                 curve=embedded(figures["Activation"], DPI),
@@ -142,6 +145,8 @@ def _numbers(table: Table, looked: Sequence[tuple[Known, Case]], near: float) ->
     curve = Curve.of(table)
     reach = float(np.median([near * max(known.picture.shape) * known.millimetres for known, _ in looked]))
     rows, gap = reliability(table, reach)
+    agreed = [_agreements(known, case) for known, case in looked]
+    of_subject = {one: [n for n, who in enumerate(table.subjects) if who == one] for one in sorted(set(table.subjects))}
     return {
         "pictures": len(table.subjects),
         "subjects": len(set(table.subjects)),
@@ -152,8 +157,11 @@ def _numbers(table: Table, looked: Sequence[tuple[Known, Case]], near: float) ->
         "activation_area_mm": _finite(curve.area),
         "calibration": {"within_mm": reach, "expected_gap": gap, "bins": rows.tolist()},
         "per_landmark": {name: _scores(table.of_landmark(name)) for name in table.names},
-        "per_subject": {one: _scores(table.of_subject(one)) for one in sorted(set(table.subjects))[:200]},
-        "structures": _structures(looked),
+        "per_subject": {
+            one: {**_scores(table.of_subject(one)), "structures": _structures([agreed[n] for n in at])}
+            for one, at in islice(of_subject.items(), 200)
+        },
+        "structures": _structures(agreed),
     }
 
 
@@ -188,21 +196,27 @@ def _scores(table: Table) -> dict[str, object]:
     }
 
 
-def _structures(looked: Sequence[tuple[Known, Case]]) -> dict[str, dict[str, float | None]]:
-    found: dict[str, list[list[float]]] = {}
-    for known, case in looked:
-        for name, true in zip(known.structures, known.masks):
-            if name in case.found.structures:
-                mask = case.found.masks[case.found.structures.index(name)]
-                one = agreement(mask, true, known.millimetres)
-                found.setdefault(name, []).append(list(asdict(one).values()))
-    words = ("dice", "hausdorff_95_mm", "surface_dice_2_mm")
-    with np.errstate(all="ignore"):
-        return {
-            name: {word: _finite(np.nanmean(column)) if np.isfinite(column).any() else None
-                   for word, column in zip(words, np.array(rows).T)}
-            for name, rows in found.items()
-        }  # fmt: skip
+def _agreements(known: Known, case: Case) -> dict[str, list[float]]:
+    """How well each structure of a picture was found: the numbers of `STRUCTURE_WORDS`."""
+    found = {}
+    for name, true in zip(known.structures, known.masks):
+        if name in case.found.structures:
+            one = agreement(case.found.masks[case.found.structures.index(name)], true, known.millimetres)
+            there = one.dice if bool(true.any()) else math.nan
+            found[name] = [one.dice, there, one.hausdorff, one.surface]
+    return found
+
+
+def _structures(agreed: Sequence[dict[str, list[float]]]) -> dict[str, dict[str, float | None]]:
+    """Means over pictures."""
+    columns: dict[str, list[list[float]]] = {}
+    for name, row in (pair for one in agreed for pair in one.items()):
+        columns.setdefault(name, []).append(row)
+    return {
+        name: {word: _finite(np.nanmean(column)) if np.isfinite(column).any() else None
+               for word, column in zip(STRUCTURE_WORDS, np.array(rows).T)}
+        for name, rows in columns.items()
+    }  # fmt: skip
 
 
 def _shown(table: Table) -> list[tuple[str, list[int]]]:

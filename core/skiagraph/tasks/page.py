@@ -14,15 +14,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from skiagraph.anatomy import LANDMARKS, STRUCTURES
+from skiagraph.anatomy import TERMS
 from skiagraph.io.files import writing
 from skiagraph.io.patient import Patient
 from skiagraph.planning import PelvicFrame
 from skiagraph.tasks.sheet import COLORS, outline
 from skiagraph.tasks.shot import Shot
 
-TITLES = {term.name: term.title for term in LANDMARKS + STRUCTURES}
-ALIASES = {term.name: term.alias for term in LANDMARKS + STRUCTURES}
+TITLES = {name: term.title for name, term in TERMS.items()}
+ALIASES = {name: term.alias for name, term in TERMS.items()}
 
 
 @dataclass(frozen=True, eq=False)

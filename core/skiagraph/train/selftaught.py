@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from skiagraph.anatomy import LANDMARK_NAMES
 from skiagraph.detect.averaged import Averaged, Consensus
 from skiagraph.detect.detector import Detector, Reading
 from skiagraph.detect.framing import Framing
@@ -61,7 +62,16 @@ class SelfTaught:
             raise DataError(f"{self.steps} steps of {self.batch} real pictures; give at least one of each")
 
     def __call__(self, training: Training, real: Unlabelled, report: Progress) -> tuple[Network, Training]:
-        """The detector, trained on synthetic pictures first and by itself then, and its training."""
+        """The detector, trained on synthetic pictures first and by itself then, and its training.
+
+        Raises DataError if the sets label too little of a pelvis.
+        """
+        known = sum(name in LANDMARK_NAMES for name in training.landmarks)
+        if known < self.fewest:
+            raise DataError(
+                f"a pelvis bears out what selftaught learns from, and {known} of these landmarks are its, fewer than "
+                f"{self.fewest}; adapt with cyclegan or adda"
+            )
         network = train(training, report)
         reading = Reading(training.landmarks, training.structures, training.regimen.size)
         lessons = taught(self, Averaged(Detector(network, reading)), real, reading.size, report)

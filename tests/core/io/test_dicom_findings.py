@@ -11,7 +11,16 @@ import torch
 from pydicom.sr._concepts_dict import concepts
 from pydicom.uid import generate_uid
 
-from skiagraph.anatomy import LANDMARK_NAMES, LANDMARKS, LATERALITY, STRUCTURE_NAMES, STRUCTURES
+from skiagraph.anatomy import (
+    ANATOMY,
+    DEVICE,
+    LANDMARK_NAMES,
+    LANDMARKS,
+    LATERALITY,
+    MANIPULATOR,
+    STRUCTURE_NAMES,
+    TERMS,
+)
 from skiagraph.carm import GENERIC
 from skiagraph.errors import DataError
 from skiagraph.geometry import float64
@@ -128,7 +137,20 @@ def test_films_of_many_frames_masks_of_another_size_and_nothing_found_are_refuse
 
 def test_every_code_is_among_those_dicom_has_of_snomed():
     known = {value for meanings in concepts["SCT"].values() for value in meanings}
-    assert {term.site.value for term in LANDMARKS + STRUCTURES} | {side.value for side in LATERALITY.values()} <= known
+    used = {code for term in TERMS.values() for code in (term.site, term.category)} | {*LATERALITY.values()}
+    assert {ANATOMY, DEVICE} <= used and {code.value for code in used} <= known
+
+
+def test_a_tool_is_a_physical_object_without_a_site(xray, masks, tmp_path):
+    source, (base, tip, body) = read_source(xray), MANIPULATOR
+    write_segmentation(tmp_path / "seg.dcm", source, masks[:1], [body.name], WHO)
+    segment = hd.seg.segread(tmp_path / "seg.dcm").get_segment_description(1)
+    assert segment.segmented_property_category.value == DEVICE.value and not segment.anatomic_regions
+    points = Keypoints((base.name, tip.name), float64([[3.0, 4.0], [50.0, 20.0]]), torch.tensor([True, True]))
+    write_report(tmp_path / "sr.dcm", source, points, torch.tensor([0.5, 0.9]), WHO)
+    groups = hd.sr.srread(tmp_path / "sr.dcm").content.get_planar_roi_measurement_groups()
+    assert [group.finding_type.meaning for group in groups] == [base.title, tip.title]
+    assert all(group.finding_category.value == DEVICE.value and not group.finding_sites for group in groups)
 
 
 def test_dciodvfy_finds_no_error(xray, keypoints, masks, tmp_path):
