@@ -10,6 +10,7 @@ from skiagraph.detect.bundle import write_bundle
 from skiagraph.errors import DataError
 from skiagraph.factory.reading import SampleSet
 from skiagraph.io.files import write_json
+from skiagraph.tasks.detect import the_bundle
 from skiagraph.tasks.task import Report, silent
 from skiagraph.train.adapt import Way, adaptation, adapted, detector, plainly
 from skiagraph.train.loop import Training
@@ -42,7 +43,8 @@ class TrainDetector:
     appearance: str | None = None
     """Randomisation of looks: regular, strong, or one of the papers'; the regimen's own if not given."""
     start: Path | None = None
-    """Another training's checkpoint.pt to begin with."""
+    """What to begin with: another training's checkpoint.pt, or a detector's bundle, of which the trunk is taken if it
+    finds other things, or the name of one that comes with Skiagraph."""
     adapt: str | None = None
     """Adapt to real X-rays that need no labels: cyclegan, which makes the synthetic pictures look like them, adda,
     which makes the network used to them, or selftaught, which learns from those of its own answers that a pelvis bears
@@ -73,7 +75,8 @@ class TrainDetector:
         given = {name: getattr(self, name) for name in ("steps", "batch", "size")}
         wanted = replace(wanted, **{name: value for name, value in given.items() if value is not None})
         sets = tuple(SampleSet(folder) for folder in self.samples)
-        training = Training(wanted, sets, self.output, self.seed, self.workers, self.every, start=self.start)
+        start = None if self.start is None else the_bundle(self.start)
+        training = Training(wanted, sets, self.output, self.seed, self.workers, self.every, start=start)
         with together():
             made = detector(training, self._way(wanted.size), report)
             return write_bundle(self.output, made, wanted.trunk) if number() == 0 else []

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from skiagraph.detect.bundle import read_bundle
 from skiagraph.detect.detector import REFINING
 from skiagraph.detect.heatmaps import centred
 from skiagraph.detect.network import Answers, Network
@@ -40,7 +41,8 @@ class Training:
     validated: int = 120
     """Samples of the `val` split, as they are, that a validation looks at."""
     start: Path | None = None
-    """Weights to begin with instead of drawn ones: a checkpoint of the same network."""
+    """Weights to begin with instead of drawn ones: a checkpoint of the same network, or a detector's bundle, of which
+    the trunk is taken if it finds other things."""
 
     def __post_init__(self) -> None:
         kinds = {(one.landmarks, one.structures) for one in self.sets}
@@ -199,10 +201,18 @@ class _Learning(Course):
         self.optimiser.load_state_dict(content["optimiser"])
 
     def begin_with(self, path: Path) -> None:
-        """Weights of another training of the same network, in place of those drawn."""
+        """Weights of another training of the same network, in place of those drawn; of another task's, the trunk's."""
         try:
-            self.network.load_state_dict(read_checkpoint(path)["network"])
+            if path.is_dir():
+                other, wanted = read_bundle(path), (self.training.landmarks, self.training.structures)
+                same = (other.reading.landmarks, other.reading.structures) == wanted
+                mine, theirs = (one if same else one.trunk for one in (self.network, other.network))
+                mine.load_state_dict(theirs.state_dict())
+            else:
+                self.network.load_state_dict(read_checkpoint(path)["network"])
         except RuntimeError as error:
-            raise ModelError(f"{path} is of another network; give a checkpoint of the same trunk") from error
+            raise ModelError(
+                f"{path} is of another network; give a checkpoint or a bundle of the same trunk"
+            ) from error
         if self.mean is not None:
             self.mean.module.load_state_dict(self.network.state_dict())

@@ -40,7 +40,7 @@ def tools(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(tools, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle")
-    TrainDetector((tools,), folder, steps=2, batch=2, size=64, workers=0, every=2).run()
+    TrainDetector((tools,), folder, steps=2, batch=2, size=64, start=Path(BUNDLE), workers=0, every=2).run()
     return folder
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from skiagraph.cli import main
-from skiagraph.detect.bundle import read_bundle
+from skiagraph.detect.bundle import read_bundle, write_bundle
+from skiagraph.detect.detector import Detector, Reading
+from skiagraph.detect.network import Network
 from skiagraph.detect.trunks import ResidualUNet
 from skiagraph.errors import DataError, ModelError
 from skiagraph.tasks.task import silent
@@ -58,6 +60,26 @@ def test_the_same_seed_trains_the_same_network(samples, tiny, tmp_path):
     one, other = (train(Training(tiny, (samples,), tmp_path / name, workers=0), silent) for name in "ab")
     for a, b in zip(one.parameters(), other.parameters()):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_training_begins_with_a_bundle_or_with_its_trunk_if_that_finds_other_things(samples, tiny, tmp_path, same):
+    names = samples.landmarks if same else ("tip", "tail")
+    network = Network(tiny.trunk, tiny.landmark_loss, tiny.size, len(names), len(samples.structures))
+    write_bundle(tmp_path / "first", Detector(network, Reading(names, samples.structures, tiny.size)), tiny.trunk)
+    still = replace(tiny, optimiser=Adam(0.0), average=0.0, steps=1)
+    second = train(Training(still, (samples,), tmp_path / "second", workers=0, start=tmp_path / "first"), silent)
+    for a, b in zip(second.trunk.parameters(), network.trunk.parameters()):
+        assert torch.equal(a, b)
+    assert torch.equal(second.structures.weight, network.structures.weight) == same
+
+
+def test_a_training_begins_with_no_bundle_of_another_trunk(samples, tiny, tmp_path):
+    trunk = ResidualUNet((8, 24, 24), features=8)
+    network = Network(trunk, tiny.landmark_loss, tiny.size, 1, 1)
+    write_bundle(tmp_path / "first", Detector(network, Reading(("tip",), ("tool",), tiny.size)), trunk)
+    with pytest.raises(ModelError, match="give a checkpoint or a bundle of the same trunk"):
+        train(Training(tiny, (samples,), tmp_path / "second", workers=0, start=tmp_path / "first"), silent)
 
 
 def test_another_networks_checkpoint_is_refused(samples, tiny, tmp_path):
