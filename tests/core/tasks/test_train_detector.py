@@ -84,8 +84,8 @@ def test_what_a_pelvis_bears_out_is_not_learned_of_tools_and_that_is_said_at_onc
     assert not (tmp_path / "out" / "checkpoint.pt").exists()
 
 
-def test_a_detector_that_comes_along_is_known_by_its_name(bundle):
+def test_a_detector_that_comes_along_is_known_by_its_name(tmp_path):
     assert the_bundle() == the_bundle(the_bundle()) == the_bundle(Path(BUNDLE))
-    assert the_bundle(bundle) == bundle
+    assert the_bundle(tmp_path) == tmp_path
     with pytest.raises(DataError, match="no models/elbow_detector is installed"):
         the_bundle(Path("elbow_detector"))
