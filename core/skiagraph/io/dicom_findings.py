@@ -212,7 +212,7 @@ def _measured(
 def _place(name: str, uv: Sequence[float], image: hd.sr.SourceImageForRegion) -> dict[str, Any]:
     """What a measurement group says of where one landmark is, and what it is."""
     what = term(name)
-    sites = [hd.sr.FindingSite(_concept(what.site), laterality=_side(what))]
+    sites = [hd.sr.FindingSite(_concept(what.site), laterality=_side(what))] if what.category == ANATOMY else None
     return {
         "tracking_identifier": hd.sr.TrackingIdentifier(uid=generate_uid(), identifier=name),
         "referenced_region": hd.sr.ImageRegion(
@@ -222,7 +222,7 @@ def _place(name: str, uv: Sequence[float], image: hd.sr.SourceImageForRegion) ->
         ),
         "finding_category": _concept(what.category),
         "finding_type": CodedConcept(what.alias, SCHEME, what.title),
-        "finding_sites": sites if what.category == ANATOMY else None,
+        "finding_sites": sites,
     }
 
 
