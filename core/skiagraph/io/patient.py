@@ -92,12 +92,14 @@ class Subject:
     """The X-rays of it that are to be taken, if they are given."""
 
 
-def write_body(folder: Path, body: Body) -> list[Path]:
-    """A body as a folder that every command takes for a CT."""
-    files = [folder / CT_NAME, folder / LABELS_NAME, folder / LANDMARKS_NAME]
+def write_body(folder: Path, body: Body | Patient) -> list[Path]:
+    """A body as a folder that every command takes for a CT; labels if there are any."""
+    files = [folder / CT_NAME, folder / LANDMARKS_NAME]
     write_volume(files[0], body.volume)
-    write_labels(files[1], body.labels)
-    write_landmarks(files[2], body.landmarks)
+    write_landmarks(files[1], body.landmarks)
+    if body.labels is not None:
+        files.append(folder / LABELS_NAME)
+        write_labels(files[-1], body.labels)
     return files
 
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from skiagraph.bodies import Person, build
 from skiagraph.carm import GENERIC
 from skiagraph.drr.render import FIDELITIES, REALISTIC
 from skiagraph.drr.scene import Scene
+from skiagraph.factory.subjects import people
 from skiagraph.io.patient import Patient, generator, write_body
 from skiagraph.planning import VIEWS, plan
 from skiagraph.tasks.page import Exhibit, write_page
@@ -31,17 +31,19 @@ class Demo:
     output: Path = Path("out/demo")
     """Folder for everything."""
     ct: Path | None = None
-    """Your own CT; a body the project makes itself if not given."""
+    """Your own CT; a body of nobody if not given."""
     labels: Path | None = None
     """Anatomy per voxel of your CT."""
     landmarks: Path | None = None
     """Points of your CT."""
+    body: Literal["generated", "shape", "parametric"] = "generated"
+    """Who is nobody: a CT generated from noise, or a phantom about a drawn or a parametric pelvis."""
     size: int = 768
     """Columns of each picture."""
     spacing: float = 1.25
-    """Millimetres between voxels of the body we make."""
+    """Millimetres between voxels of a phantom."""
     seed: int = 0
-    """Where the noise starts."""
+    """Another seed is another body and other noise."""
 
     @property
     def record(self) -> Path:
@@ -51,14 +53,14 @@ class Demo:
     def run(self, report: Report = silent) -> list[Path]:
         """Do it all; the files written."""
         steps = len(SHOWN) + 3
-        report(0, steps, "reading the CT" if self.ct else "building a body")
+        report(0, steps, "reading the CT" if self.ct else f"a {self.body} body")
         files: list[Path] = []
         if self.ct is not None:
             patient = Patient.read(self.ct, self.labels, self.landmarks)
         else:
-            body = build(Person(), self.spacing)
-            files += write_body(self.output / "body", body)
-            patient = Patient.of(body)
+            (nobody,) = people(f"{self.body}:1", self.seed, self.spacing)
+            patient = nobody.load()
+            files += write_body(self.output / "body", patient)
         carm = GENERIC.with_pixels(self.size)
         labels = () if patient.labels is None else (patient.labels,)
         scene = Scene((REALISTIC.decompose(patient.volume),), labels, patient.landmarks)
@@ -78,9 +80,7 @@ class Demo:
         files += [self.output / "contact_sheet.png", self.output / "report.html"]
         write_sheet(files[-2], [_panel(shot) for shot in shots.values()], "Skiagraph: standard views, labelled")
         exhibits = [Exhibit(name, shot) for name, shot in shots.items()]
-        write_page(
-            files[-1], exhibits, fidelities, patient, "the body skiagraph makes" if self.ct is None else str(self.ct)
-        )
+        write_page(files[-1], exhibits, fidelities, patient, nobody.source if self.ct is None else str(self.ct))
         report(steps, steps, "done")
         return files
 
