@@ -124,6 +124,14 @@ def test_a_generated_ct_arrives_with_structures_and_landmarks(drawing, settle, s
     assert not bad(drawing), drawing.ui.messageLabel.text
 
 
+def test_the_generator_that_comes_along_brings_a_body(widget, settle, scene):
+    words, _ = press(widget, settle, "generateButton")
+    assert not bad(widget) and "nobody's" in words, words
+    nodes = widget.logic.patient_nodes()
+    assert nodes.landmarks.GetNumberOfDefinedControlPoints() >= 8
+    assert nodes.labels.GetSegmentation().GetNumberOfSegments() == 6
+
+
 def test_a_generator_that_draws_no_whole_body_says_so_and_leaves_the_scene_as_it_was(
     widget, settle, scene, tmp_path, monkeypatch
 ):
