@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from skiagraph.bodies import Person, build
-from skiagraph.factory.subjects import the_generator
 from skiagraph.generate.autoencoder import Coder
 from skiagraph.generate.bundle import DRIFT, write_generator
 from skiagraph.generate.ct import CtGenerator, Drift
@@ -175,18 +174,6 @@ def test_a_bundle_that_is_none_is_named(widget, settle, tmp_path, monkeypatch):
     monkeypatch.setattr(widget.logic, "generate_request", partial(widget.logic.generate_request, bundle=broken))
     words, _ = press(widget, settle, "generateButton")
     assert bad(widget) and DRIFT.name in words
-
-
-def test_without_a_generator_the_panel_says_that_there_is_none(widget, settle):
-    from skiagraph.errors import DataError
-
-    try:
-        the_generator()
-    except DataError:
-        words, _ = press(widget, settle, "generateButton")
-        assert bad(widget) and "ct_latent_diffusion is installed" in words
-    else:
-        pytest.skip("a generator comes with this core")
 
 
 # Find landmarks
