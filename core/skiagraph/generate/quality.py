@@ -23,8 +23,8 @@ from skiagraph.volume import Body, Labels, Landmarks, Volume
 ROOM = 0.25
 """By how much of its width a range may be left on either side."""
 LOPSIDED = 20.0
-"""Millimetres by which a landmark may lie elsewhere than its twin on the other side, in a mirror through the heads: those
-of the bodies learned from do by up to 15."""
+"""Millimetres by which a landmark may lie elsewhere than its twin on the other side, in a mirror through the heads;
+those of the bodies learned from do by up to 15."""
 
 
 @dataclass(frozen=True)
