@@ -22,8 +22,8 @@ from torch import Tensor
 from skiagraph.anatomy import STRUCTURE_INDEX
 from skiagraph.domain.features import SIDE, features_of, read_features, tiles
 from skiagraph.errors import DataError, ModelError
+from skiagraph.evaluate import fidelity
 from skiagraph.evaluate.copies import Space, copies, told
-from skiagraph.evaluate.fidelity import kernel_distance, overlap
 from skiagraph.generate.agreement import edges_agree
 from skiagraph.generate.autoencoder import encoded
 from skiagraph.generate.bundle import read_generator
@@ -151,21 +151,13 @@ def say_likeness(network: torch.nn.Module, made: list[Tensor], held: list[Tensor
     around = [crop(hu, real) for hu in made], [crop(hu, real) for hu in held]
     sets = [features(network, group) for group in (*around, real, real[::2], real[1::2])]
     ours, phantoms, theirs, one_half, other_half = sets
-    print("| slices against those of real CTs | KID | standard error | precision | recall | density | coverage | n |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     pairs = {
         "generated": (ours, theirs),
         "held-out bodies": (phantoms, theirs),
         "generated against held-out bodies": (ours, phantoms),
         "real against real": (one_half, other_half),
     }
-    for name, (first, second) in pairs.items():
-        kid = kernel_distance(first, second, 200)
-        some = [x[np.random.default_rng(0).permutation(len(x))[:1000]] for x in (first, second)]
-        cover = overlap(*some)
-        print(f"| {name} | {kid.distance:.2f} | {kid.error:.2f} | {cover.precision:.2f} | {cover.recall:.2f} | "
-              f"{cover.density:.2f} | {cover.coverage:.2f} | {len(first)}, {len(second)} |")  # fmt: skip
-    print()
+    print("\n".join(["Slices against those of real CTs:\n", *fidelity.told(pairs, 1000), ""]))
 
 
 def crop(hu: Tensor, real: list[Tensor]) -> Tensor:

@@ -31,8 +31,8 @@ from skiagraph.carm import beam
 from skiagraph.detect.bundle import read_bundle
 from skiagraph.detect.detector import Detector
 from skiagraph.domain.features import SIDE, FeatureNetwork, features_of, read_features, tiles
+from skiagraph.evaluate import fidelity
 from skiagraph.evaluate.copies import Space, copies, told
-from skiagraph.evaluate.fidelity import kernel_distance, overlap
 from skiagraph.evaluate.views import Agreement, Looked, agreement, looked
 from skiagraph.experiments.presets import HIP_VIEWS
 from skiagraph.factory.chance import generator_for
@@ -137,13 +137,7 @@ def say_likeness(network: FeatureNetwork, made: dict[str, list[Tensor]], drrs: A
             "DRRs AP, real": (ap, theirs),
             "real, real": (tile_features(network, real[::2]), tile_features(network, real[1::2])),
         }
-    print("\n| sets | KID | standard error | precision | recall | density | coverage | tiles |\n|" + " --- |" * 8)
-    for name, (one, other) in pairs.items():
-        kid = kernel_distance(one, other, 200)
-        some = [x[np.random.default_rng(0).permutation(len(x))[:1500]] for x in (one, other)]
-        cover = overlap(*some)
-        print(f"| {name} | {kid.distance:.2f} | {kid.error:.2f} | {cover.precision:.2f} | {cover.recall:.2f} | "
-              f"{cover.density:.2f} | {cover.coverage:.2f} | {len(one)}, {len(other)} |")  # fmt: skip
+    print("\n".join(["", *fidelity.told(pairs, 1500)]))
 
 
 def say_variety(made: dict[str, list[Tensor]], drrs: Album) -> None:

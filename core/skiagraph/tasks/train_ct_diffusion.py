@@ -81,7 +81,8 @@ class TrainCtDiffusion:
 
     def run(self, report: Report = silent) -> list[Path]:
         """Do what is left to do; the bundle's files."""
-        size = self._size()
+        begun = None if self.start is None else read_generator(self.start)
+        size = self._size(begun)
         subjects = [one for text in self.bodies for one in people(text, self.seed, size.frame.spacing)]
         shelf = Shelf(self.output / "bodies", size.frame)
         shelf.fill(subjects, self.workers or os.cpu_count() or 1, report)
@@ -90,7 +91,6 @@ class TrainCtDiffusion:
         if not learned:
             raise DataError(f"{len(subjects)} bodies; give at least two, one of them is held out")
         write_json(self.output / SPLIT, {"learned": shelf.hashes(learned), "held": shelf.hashes(held)})
-        begun = None if self.start is None else read_generator(self.start)
         coder = self._coder(size, shelf, learned, held, report) if begun is None else begun.coder
         shrink = size.coder.coder.shrink
         known = encode_all(coder, shelf, learned, shrink, report)
@@ -110,12 +110,11 @@ class TrainCtDiffusion:
         follow(first, size.coder.steps, self.every, self.output / "coder", report)
         return first.coder.cpu().eval()
 
-    def _size(self) -> Size:
+    def _size(self, begun: CtGenerator | None) -> Size:
         size = SIZES[self.size]
         coder = replace(size.coder, steps=self.coder_steps or size.coder.steps)
         drift = replace(size.drift, steps=self.drift_steps or size.drift.steps)
-        if self.start is not None:
-            begun = read_generator(self.start)
+        if begun is not None and self.start is not None:
             coder, drift = replace(coder, coder=begun.built), replace(drift, drift=drift_of(self.start))
             size = replace(size, frame=begun.frame)
         return replace(size, coder=coder, drift=drift)

@@ -110,7 +110,8 @@ class TrainXrayDiffusion:
 
     def run(self, report: Report = silent) -> list[Path]:
         """Do what is left to do; the bundle's files."""
-        arm, size, sets = ARMS[self.arm], self._size(), tuple(SampleSet(folder) for folder in self.samples)
+        begun = None if self.start is None else read_xray_generator(self.start)
+        arm, size, sets = ARMS[self.arm], self._size(begun), tuple(SampleSet(folder) for folder in self.samples)
         if arm.drr != bool(sets) or arm.real != bool(self.real):
             raise DataError(f"arm {self.arm} with {len(sets)} sets and {len(self.real)} folders of real X-rays; give "
                             "--samples to arms with drr, --real to arms with real, and no others")  # fmt: skip
@@ -118,7 +119,6 @@ class TrainXrayDiffusion:
         albums = [self._drawn(sets, size.pixels, report)] if arm.drr else []
         albums += [self._real(size.pixels, report)] if arm.real else []
         known, held = (Album.joined(column) for column in zip(*albums))
-        begun = None if self.start is None else read_xray_generator(self.start)
         coder, latents = (None, None) if begun is None else (begun.coder, begun.latents)
         if coder is None:
             first = XrayCoderCourse(size.coder, known, held, self.seed)
@@ -168,12 +168,11 @@ class TrainXrayDiffusion:
             ]
         )
 
-    def _size(self) -> XraySize:
+    def _size(self, begun: XrayGenerator | None) -> XraySize:
         size = XRAY_SIZES[self.size]
         coder = replace(size.coder, steps=self.coder_steps or size.coder.steps)
         drift = replace(size.drift, steps=self.drift_steps or size.drift.steps)
-        if self.start is not None:
-            begun = read_xray_generator(self.start)
+        if begun is not None and self.start is not None:
             coder, drift = replace(coder, coder=begun.built), replace(drift, drift=drift_of(self.start))
             size = replace(size, pixels=begun.size)
         return replace(size, coder=coder, drift=drift)

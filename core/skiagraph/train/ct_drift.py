@@ -1,14 +1,11 @@
 """The CT generator's second half: a rectified flow in the autoencoder's latents."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from skiagraph.factory.chance import choice, generator_for, uniform
 from skiagraph.generate.autoencoder import CoderNetwork, encoded
@@ -16,9 +13,9 @@ from skiagraph.generate.ct import Drift, DriftNetwork, told
 from skiagraph.generate.flow import Latents, drawn_times, noised
 from skiagraph.generate.frame import Framed
 from skiagraph.generate.traits import Traits
-from skiagraph.train.course import Course, Progress, device, precision
+from skiagraph.train.course import Progress, device, precision
 from skiagraph.train.ct_coder import mirrored
-from skiagraph.train.loop import descend
+from skiagraph.train.flow import FlowCourse
 from skiagraph.train.shelf import Shelf
 
 
@@ -68,29 +65,17 @@ def spread_of(bodies: list[Encoded]) -> Latents:
     return Latents(tuple(latents.mean(1).tolist()), tuple(latents.std(1).tolist()))
 
 
-class DriftCourse(Course):
+class DriftCourse(FlowCourse[DriftNetwork]):
     """The flow, on its way."""
 
-    kind = "network"
     columns = ("velocity", "validation_velocity")
 
     def __init__(self, regimen: DriftRegimen, train: list[Encoded], held: list[Encoded], latents: Latents, seed: int):
         torch.manual_seed(seed)
         self.regimen, self.train, self.held, self.latents, self.seed = regimen, train, held, latents, seed
         network = regimen.drift.build(len(latents.mean))
-        self.network = network.to(device(), memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.mean = AveragedModel(self.network, use_buffers=True)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), regimen.rate, weight_decay=1e-4)
-
-    @property
-    def kept(self) -> DriftNetwork:
-        """The weights worth keeping."""
-        return deepcopy(self.mean.module).cpu().eval()  # type: ignore[return-value]
-
-    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
-        """Weights of the same network that has learned before, in place of those drawn."""
-        self.network.load_state_dict(weights)
-        self.mean.module.load_state_dict(weights)
+        network = network.to(device(), memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        super().__init__(network, regimen.rate, regimen.steps, regimen.average)
 
     def leg(self) -> Iterable[tuple[Tensor, ...]]:
         """Latents, noise, times, traits and labels."""
@@ -98,15 +83,9 @@ class DriftCourse(Course):
 
     def advance(self, batch: tuple[Tensor, ...]) -> Float[Tensor, "1"]:
         """One step; the mean square of the velocity's error."""
-        regimen = self.regimen
         self.network.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = regimen.rate * min(1.0, (self.step + 1) / 200, 2.5 * (1.02 - self.step / regimen.steps))
         loss = self._loss(self.network, batch)
-        descend(self.network.parameters(), self.optimiser, loss[None], longest=1.0)
-        young = min(regimen.average, (1 + self.step) / (10 + self.step))
-        self.mean.multi_avg_fn = get_ema_multi_avg_fn(young)
-        self.mean.update_parameters(self.network)
+        self.learn(loss[None])
         return loss.detach().cpu()[None]
 
     def row(self, means: Float[Tensor, "1"]) -> tuple[float, ...]:
@@ -115,10 +94,6 @@ class DriftCourse(Course):
         with torch.inference_mode():
             found = [float(self._loss(self.mean.module, batch)) for _, batch in zip(range(8), stream)]
         return (*means.tolist(), sum(found) / len(found))
-
-    def parts(self) -> Mapping[str, Any]:
-        """Weights, their running mean, and what the optimiser remembers."""
-        return {"network": self.network, "mean": self.mean, "optimiser": self.optimiser}
 
     def _loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Float[Tensor, ""]:
         x, noise, times, traits, given = (one.to(device()) for one in batch)

@@ -1,14 +1,11 @@
 """The X-ray generator's second half: a rectified flow of latents and landmarks, from views and maps that are told."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from skiagraph.factory.chance import generator_for
 from skiagraph.generate.flow import Latents, drawn_times, noised
@@ -16,8 +13,8 @@ from skiagraph.generate.wanted import PARTS, heatmaps, numbers, rays, shares
 from skiagraph.generate.xray import HEIGHT, XrayDrift, XrayDriftNetwork
 from skiagraph.generate.xray_coder import XrayCoderNetwork, stacked
 from skiagraph.train.album import Album
-from skiagraph.train.course import Course, Progress, device, precision
-from skiagraph.train.loop import descend
+from skiagraph.train.course import Progress, device, precision
+from skiagraph.train.flow import FlowCourse
 
 AT_ONCE = 16
 """X-rays that are encoded together."""
@@ -91,10 +88,9 @@ def spread_of(lessons: Lessons) -> Latents:
     return Latents(tuple(flat.mean(1, dtype=torch.float64).tolist()), tuple(flat.double().std(1).tolist()), axes=2)
 
 
-class XrayDriftCourse(Course):
+class XrayDriftCourse(FlowCourse[XrayDriftNetwork]):
     """The flow, on its way."""
 
-    kind = "network"
     columns = ("picture", "landmarks", "validation_picture", "validation_landmarks")
 
     def __init__(
@@ -104,19 +100,8 @@ class XrayDriftCourse(Course):
         torch.manual_seed(seed)
         self.regimen, self.train, self.held, self.latents, self.seed = regimen, train, held, latents, seed
         network = regimen.drift.build(len(latents.mean))
-        self.network = network.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.mean = AveragedModel(self.network, use_buffers=True)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), regimen.rate, weight_decay=1e-4)
-
-    @property
-    def kept(self) -> XrayDriftNetwork:
-        """The weights worth keeping."""
-        return deepcopy(self.mean.module).cpu().eval()  # type: ignore[return-value]
-
-    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
-        """Weights of the same network that has learned before, in place of those drawn."""
-        self.network.load_state_dict(weights)
-        self.mean.module.load_state_dict(weights)
+        network = network.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().__init__(network, regimen.rate, regimen.steps, regimen.average)
 
     def leg(self) -> Iterable[tuple[Tensor, ...]]:
         """Latents with landmarks, noise, times, views, rays, maps, and what counts."""
@@ -124,15 +109,9 @@ class XrayDriftCourse(Course):
 
     def advance(self, batch: tuple[Tensor, ...]) -> Float[Tensor, "2"]:
         """One step; the mean square of the velocity's error, of the picture's latents and of the landmarks."""
-        regimen = self.regimen
         self.network.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = regimen.rate * min(1.0, (self.step + 1) / 200, 2.5 * (1.02 - self.step / regimen.steps))
         losses = self._losses(self.network, batch)
-        descend(self.network.parameters(), self.optimiser, losses, longest=1.0)
-        young = min(regimen.average, (1 + self.step) / (10 + self.step))
-        self.mean.multi_avg_fn = get_ema_multi_avg_fn(young)
-        self.mean.update_parameters(self.network)
+        self.learn(losses)
         return losses.detach().cpu()
 
     def row(self, means: Float[Tensor, "2"]) -> tuple[float, ...]:
@@ -141,10 +120,6 @@ class XrayDriftCourse(Course):
         with torch.inference_mode():
             found = torch.stack([self._losses(self.mean.module, batch).cpu() for _, batch in zip(range(8), stream)])
         return (*means.tolist(), *found.mean(dim=0).tolist())
-
-    def parts(self) -> Mapping[str, Any]:
-        """Weights, their running mean, and what the optimiser remembers."""
-        return {"network": self.network, "mean": self.mean, "optimiser": self.optimiser}
 
     def _losses(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Float[Tensor, "2"]:
         x, noise, times, view, along, given, counts = (one.to(device()) for one in batch)

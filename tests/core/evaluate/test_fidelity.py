@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from skiagraph.errors import DataError
-from skiagraph.evaluate.fidelity import ENOUGH, frechet_distance, kernel_distance, overlap
+from skiagraph.evaluate.fidelity import ENOUGH, frechet_distance, kernel_distance, overlap, told
 
 
 def drawn(count: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> np.ndarray:
@@ -46,3 +46,12 @@ def test_a_generator_of_one_thing_is_precise_and_covers_nothing():
 def test_one_that_scatters_is_not_precise():
     found = overlap(drawn(500, 0, 0.0, 4.0), drawn(500, 1))
     assert found.precision < 0.3 and found.recall > 0.9
+
+
+def test_sets_drawn_alike_are_told_to_be_near_and_to_cover_each_other():
+    draw = np.random.default_rng(0)
+    one, other = draw.normal(size=(60, 4)), draw.normal(size=(50, 4))
+    *_, line = told({"alike": (one, other)}, 40)
+    cells = line.strip("| ").split(" | ")
+    assert cells[0] == "alike" and cells[-1] == "60, 50"
+    assert abs(float(cells[1])) < 0.5 and float(cells[3]) > 0.5
